@@ -1,0 +1,85 @@
+import java.io.File;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
+
+/// Runs a program as a child process and gives back all it said. It never lets the caller's environment leak into
+/// the child, so that a test does the same on a developer's machine as on a build server.
+final class Shell {
+
+    /// What a finished child left: its exit code and everything it wrote, decoded as UTF-8.
+    record Result(int exitCode, String out, String err) {
+    }
+
+    private static final long TIMEOUT_MINUTES = 5;
+
+    private Shell() {
+    }
+
+    /// Runs `command` in `folder` with an empty stdin and waits for it.
+    ///
+    /// The child's environment is `env` and no more, except that `PATH` is this process's, `JAVA_HOME` is the Java this
+    /// test runs on and the locale is UTF-8, where `env` does not say otherwise.
+    ///
+    /// Throws IllegalStateException, with what the child had said so far, when it runs for longer than five minutes;
+    /// it and all its own children are dead by then. Throws UncheckedIOException when it cannot be started.
+    static Result run(Path folder, Map<String, String> env, String... command) {
+        try {
+            // Files instead of pipes: a child that leaves a process of its own behind cannot hold up the reading.
+            Path out = Files.createTempFile("shell-", ".out");
+            Path err = Files.createTempFile("shell-", ".err");
+            try {
+                Process process = start(folder, env, command, out, err);
+                if (!finished(process)) {
+                    throw new IllegalStateException("%s is still running after %d minutes, and was ended; it said:%n%s%n%s"
+                            .formatted(List.of(command), TIMEOUT_MINUTES, Files.readString(out), Files.readString(err)));
+                }
+                return new Result(process.exitValue(), Files.readString(out), Files.readString(err));
+            } finally {
+                Files.delete(out);
+                Files.delete(err);
+            }
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    private static Process start(Path folder, Map<String, String> env, String[] command, Path out, Path err)
+            throws IOException {
+        ProcessBuilder builder = new ProcessBuilder(command)
+                .directory(folder.toFile())
+                .redirectInput(new File("/dev/null"))
+                .redirectOutput(out.toFile())
+                .redirectError(err.toFile());
+        Map<String, String> environment = builder.environment();
+        environment.keySet().retainAll(List.of("PATH"));
+        environment.put("JAVA_HOME", System.getProperty("java.home"));
+        environment.put("LC_ALL", "C.UTF-8");
+        environment.putAll(env);
+        return builder.start();
+    }
+
+    private static boolean finished(Process process) {
+        try {
+            if (process.waitFor(TIMEOUT_MINUTES, TimeUnit.MINUTES)) {
+                return true;
+            }
+            end(process);
+            return false;
+        } catch (InterruptedException e) {
+            end(process);
+            Thread.currentThread().interrupt();
+            return false;
+        }
+    }
+
+    private static void end(Process process) {
+        Stream.concat(process.descendants().toList().stream(), Stream.of(process.toHandle()))
+                .forEach(ProcessHandle::destroyForcibly);
+    }
+}
