@@ -1,0 +1,282 @@
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.DirectoryStream;
+import java.nio.file.FileSystemException;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.PosixFileAttributeView;
+import java.nio.file.attribute.PosixFilePermission;
+import java.nio.file.attribute.UserPrincipal;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.EnumSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+/**
+ * An env file such as {@code .env}: sets entries and leaves every other byte as it was.
+ *
+ * <p>The file is only ever replaced whole, by a move of a finished temporary file, so whoever reads it finds the old or the new one.
+ */
+final class EnvFile {
+
+    /**
+     * The beginning of an entry, in the widest grammar of the field's parsers: npm's dotenv also takes {@code export}, spaces around the
+     * equals sign, and a colon.
+     */
+    private static final Pattern ENTRY_START = Pattern.compile("([ \\t]*(?:export[ \\t]+)?)([\\w.-]+)(?:[ \\t]*=[ \\t]*|:[ \\t]+)");
+
+    private static final Pattern COMMENT = Pattern.compile("[ \\t]+#[^\\r\\n]*");
+
+    /** What may stand between double quotes and be read as itself by dotenv, dotenv-expand, node and bash alike. */
+    private static final Pattern PLAIN_VALUE = Pattern.compile("[\\x21-\\x7e&&[^\"$`\\\\]]*");
+
+    /** UTF-8's byte order mark, decoded byte by byte. */
+    private static final String BYTE_ORDER_MARK = "\u00ef\u00bb\u00bf";
+
+    private static final Set<PosixFilePermission> OWNER_ONLY =
+            EnumSet.of(PosixFilePermission.OWNER_READ, PosixFilePermission.OWNER_WRITE);
+
+    private static final String TEMPORARY_PREFIX = ".env.neon-ci-";
+
+    /** Connection strings are shorter than this, so room for such an entry is room for the real one. */
+    private static final String PLACEHOLDER = "x".repeat(1024);
+
+    private final Path path;
+
+    EnvFile(Path path) {
+        this.path = path;
+    }
+
+    /**
+     * Finds out, before anything is created elsewhere, whether these keys can be written here.
+     *
+     * @param keys the keys that {@link #write} is going to set
+     * @param byWriting whether to prove it with a temporary file next to the env file, which a full disk needs to be noticed
+     * @throws Failure if the file cannot be read or written
+     */
+    void check(List<String> keys, boolean byWriting) {
+        Map<String, String> placeholders = new LinkedHashMap<>();
+        keys.forEach(key -> placeholders.put(key, PLACEHOLDER));
+        try {
+            Path file = followLinks();
+            String merged = merge(read(file), placeholders);
+            if (!Files.isWritable(file.getParent())) {
+                throw new FileSystemException(path.toString(), null, "no file can be made in its folder");
+            }
+            if (byWriting) {
+                Files.delete(writeTemporary(file, merged));
+            }
+        } catch (IOException e) {
+            throw failure(e);
+        }
+    }
+
+    /**
+     * Sets the entries in the file, which is made if it is not there. A file with the very same content is left alone.
+     *
+     * @param entries keys and their values, which may hold no character that a parser of env files treats as special
+     * @throws Failure if the file cannot be read or written; it is then as it was
+     */
+    void write(Map<String, Secret> entries) {
+        Map<String, String> values = new LinkedHashMap<>();
+        entries.forEach((key, value) -> values.put(key, value.value()));
+        try {
+            Path file = followLinks();
+            String content = read(file);
+            String merged = merge(content, values);
+            if (merged.equals(content) && isPrivate(file)) {
+                return;
+            }
+            Path temporary = writeTemporary(file, merged);
+            try {
+                Files.move(temporary, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+            } catch (IOException e) {
+                Files.deleteIfExists(temporary);
+                throw e;
+            }
+        } catch (IOException e) {
+            throw failure(e);
+        }
+    }
+
+    /**
+     * Returns the content with the entries set: each where its key first stood, or else at the end; further entries of the same key are
+     * dropped. The values stand in double quotes, because a bare {@code &} ends a command when bash sources the file. A line that is set
+     * ends in a bare line feed, because bash takes a carriage return for a part of the value.
+     *
+     * @param content text in which one character stands for one byte
+     */
+    static String merge(String content, Map<String, String> entries) {
+        StringBuilder merged = new StringBuilder();
+        Map<String, String> left = new LinkedHashMap<>(entries);
+        int position = 0;
+        if (content.startsWith(BYTE_ORDER_MARK)) {
+            merged.append(BYTE_ORDER_MARK);
+            position = BYTE_ORDER_MARK.length();
+        }
+        Matcher start = ENTRY_START.matcher(content);
+        while (position < content.length()) {
+            boolean isEntry = start.region(position, content.length()).lookingAt();
+            int valueEnd = isEntry ? endOfValue(content, start.end()) : position;
+            int lineEnd = endOfLine(content, valueEnd);
+            if (!isEntry || !entries.containsKey(start.group(2))) {
+                merged.append(content, position, lineEnd);
+            } else if (left.containsKey(start.group(2))) {
+                // A byte order mark would become a part of the key for bash and others.
+                if (merged.toString().equals(BYTE_ORDER_MARK)) {
+                    merged.append('\n');
+                }
+                Matcher comment = COMMENT.matcher(content).region(valueEnd, lineEnd);
+                merged.append(start.group(1)).append(entry(start.group(2), left.remove(start.group(2))))
+                        .append(comment.lookingAt() ? comment.group() : "").append('\n');
+            }
+            position = lineEnd;
+        }
+        if (!left.isEmpty() && merged.length() > 0 && merged.charAt(merged.length() - 1) != '\n') {
+            merged.append('\n');
+        }
+        left.forEach((key, value) -> merged.append(entry(key, value)).append('\n'));
+        return merged.toString();
+    }
+
+    private static String entry(String key, String value) {
+        if (!PLAIN_VALUE.matcher(value).matches()) {
+            throw new IllegalArgumentException("the value of " + key + " would be misread in an env file");
+        }
+        return key + "=\"" + value + "\"";
+    }
+
+    /** A quoted value may go on over several lines; quotes that do not close at the end of a line are part of a value of one line. */
+    private static int endOfValue(String content, int begin) {
+        char quote = begin < content.length() ? content.charAt(begin) : '\n';
+        if (quote == '"' || quote == '\'' || quote == '`') {
+            int close = begin + 1;
+            while (close < content.length() && content.charAt(close) != quote) {
+                close += content.startsWith("\\" + quote, close) ? 2 : 1;
+            }
+            if (close < content.length()) {
+                String rest = content.substring(close + 1, endOfLine(content, close + 1)).strip();
+                if (rest.isEmpty() || rest.startsWith("#")) {
+                    return close + 1;
+                }
+            }
+        }
+        int lineFeed = content.indexOf('\n', begin);
+        Matcher comment = COMMENT.matcher(content).region(begin, endOfLine(content, begin));
+        return comment.find() ? comment.start() : lineFeed < 0 ? content.length() : lineFeed;
+    }
+
+    /** Returns where the line ends that this position is in, its line feed included. */
+    private static int endOfLine(String content, int position) {
+        int lineFeed = content.indexOf('\n', position);
+        return lineFeed < 0 ? content.length() : lineFeed + 1;
+    }
+
+    /** Writes through a symbolic link, to the file that it leads to, which need not be there yet. */
+    private Path followLinks() throws IOException {
+        Path file = path.toAbsolutePath();
+        for (int links = 0; Files.isSymbolicLink(file); links++) {
+            if (links == 40) {
+                throw new FileSystemException(path.toString(), null, "its symbolic links go round in a circle");
+            }
+            file = file.resolveSibling(Files.readSymbolicLink(file));
+        }
+        return file;
+    }
+
+    private String read(Path file) throws IOException {
+        if (!Files.exists(file)) {
+            return "";
+        }
+        if (!Files.isRegularFile(file)) {
+            throw new FileSystemException(path.toString(), null, "it is not a file");
+        }
+        String content = new String(Files.readAllBytes(file), StandardCharsets.ISO_8859_1);
+        if (content.indexOf('\0') >= 0) {
+            throw new FileSystemException(path.toString(), null, "it is not UTF-8 text");
+        }
+        return content;
+    }
+
+    /** Leaves a finished file, on disk, next to the env file; the caller moves or deletes it. */
+    private static Path writeTemporary(Path file, String content) throws IOException {
+        deleteLeftOvers(file.getParent());
+        // Java makes a temporary file with mode 0600.
+        Path temporary = Files.createTempFile(file.getParent(), TEMPORARY_PREFIX, ".tmp");
+        try {
+            try (FileChannel channel = FileChannel.open(temporary, StandardOpenOption.WRITE)) {
+                ByteBuffer bytes = ByteBuffer.wrap(content.getBytes(StandardCharsets.ISO_8859_1));
+                while (bytes.hasRemaining()) {
+                    channel.write(bytes);
+                }
+                channel.force(true);
+            }
+            if (Files.exists(file)) {
+                keepOwner(file, temporary);
+                narrowMode(file, temporary);
+            }
+            return temporary;
+        } catch (IOException e) {
+            Files.deleteIfExists(temporary);
+            throw e;
+        }
+    }
+
+    /** An env file that root rewrites for another user still has to be readable by that user. */
+    private static void keepOwner(Path file, Path temporary) throws IOException {
+        UserPrincipal owner = Files.getOwner(file);
+        if (!owner.equals(Files.getOwner(temporary))) {
+            Files.setOwner(temporary, owner);
+        }
+    }
+
+    /** The mode of an existing file is narrowed to its owner, never widened. */
+    private static void narrowMode(Path file, Path temporary) throws IOException {
+        PosixFileAttributeView mode = Files.getFileAttributeView(temporary, PosixFileAttributeView.class);
+        if (mode != null) {
+            Set<PosixFilePermission> narrowed = EnumSet.copyOf(OWNER_ONLY);
+            narrowed.retainAll(Files.getPosixFilePermissions(file));
+            mode.setPermissions(narrowed);
+        }
+    }
+
+    private static boolean isPrivate(Path file) throws IOException {
+        PosixFileAttributeView mode = Files.getFileAttributeView(file, PosixFileAttributeView.class);
+        return mode == null || OWNER_ONLY.containsAll(mode.readAttributes().permissions());
+    }
+
+    /** A run that was killed between writing and moving left its temporary file, and in it a password. */
+    private static void deleteLeftOvers(Path folder) throws IOException {
+        Instant abandoned = Instant.now().minus(Duration.ofMinutes(1));
+        try (DirectoryStream<Path> temporaries = Files.newDirectoryStream(folder, TEMPORARY_PREFIX + "*.tmp")) {
+            for (Path temporary : temporaries) {
+                try {
+                    if (Files.getLastModifiedTime(temporary).toInstant().isBefore(abandoned)) {
+                        Files.delete(temporary);
+                    }
+                } catch (NoSuchFileException e) {
+                    continue; // Another run has just finished with it.
+                }
+            }
+        }
+    }
+
+    private Failure failure(IOException e) {
+        String reason = e instanceof FileSystemException failed && failed.getReason() != null ? failed.getReason()
+                : e instanceof AccessDeniedException ? "permission denied"
+                : e instanceof NoSuchFileException ? "no such file or folder"
+                : String.valueOf(e.getMessage());
+        return new Failure("Could not write " + path + ": " + reason + "; mend this, or name another file with --env-file.", e);
+    }
+}
