@@ -1,0 +1,173 @@
+//SOURCES Exchange.java
+//SOURCES Fault.java
+//SOURCES SandboxAws.java
+//SOURCES SandboxBranch.java
+//SOURCES SandboxHttp.java
+//SOURCES SandboxNeon.java
+//SOURCES SandboxNeonJson.java
+//SOURCES SandboxOperation.java
+//SOURCES SandboxPostgres.java
+
+import java.net.URI;
+import java.security.SecureRandom;
+import java.time.Duration;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+
+/**
+ * Clouds to try neon-ci in: Neon's API, AWS Systems Manager and AWS Amplify on one loopback port, and behind Neon a real PostgreSQL. It
+ * starts with a Neon project whose default branch holds a few customers, an Amplify app with the branches {@code main} and
+ * {@code feature/login}, and the Neon API key in a parameter. Any number of sandboxes can run at once.
+ */
+final class Sandbox implements AutoCloseable {
+
+    private static final String API_KEY_PARAMETER = "/neon/api-key";
+
+    private final Set<String> secrets = ConcurrentHashMap.newKeySet();
+    private final String secretAccessKey = random(20);
+    private final SandboxPostgres postgres;
+    private final SandboxNeon neon;
+    private final SandboxAws aws;
+    private final SandboxHttp http;
+    private final Thread closeAtExit = new Thread(this::closeAll, "sandbox-close");
+    private final String apiKey = "napi_" + random(32);
+
+    private Sandbox(SandboxPostgres postgres) {
+        this.postgres = postgres;
+        Runtime.getRuntime().addShutdownHook(closeAtExit);
+        secrets.add(apiKey);
+        secrets.add(secretAccessKey);
+        neon = new SandboxNeon(apiKey, secrets::add, postgres);
+        aws = new SandboxAws(secrets::add);
+        aws.secureString(API_KEY_PARAMETER, apiKey);
+        aws.branches("main", "feature/login");
+        http = new SandboxHttp(this::answer);
+    }
+
+    /** Starts a sandbox with a real PostgreSQL. It takes a few seconds, and ends with {@link #close} or with the JVM. */
+    static Sandbox start() {
+        return new Sandbox(new SandboxPostgres());
+    }
+
+    /** Starts a sandbox whose connection strings look like Neon's and lead nowhere. It takes no time worth speaking of. */
+    static Sandbox withoutPostgres() {
+        return new Sandbox(null);
+    }
+
+    /** Returns the address of all three clouds, {@code http://127.0.0.1:PORT}. */
+    URI address() {
+        return http.address();
+    }
+
+    /** Returns the environment of a command that is to run here as in an Amplify build of the branch {@code feature/login}. */
+    Map<String, String> environment() {
+        return Map.ofEntries(
+                Map.entry("AWS_APP_ID", SandboxAws.APP_ID),
+                Map.entry("AWS_BRANCH", "feature/login"),
+                Map.entry("NEON_PROJECT_ID", SandboxNeon.PROJECT_ID),
+                Map.entry("NEON_API_KEY_PARAM", API_KEY_PARAMETER),
+                Map.entry("NEON_API_HOST", address() + "/api/v2"),
+                Map.entry("AWS_ENDPOINT_URL_SSM", address() + "/ssm"),
+                Map.entry("AWS_ENDPOINT_URL_AMPLIFY", address() + "/amplify"),
+                Map.entry("AWS_REGION", SandboxAws.REGION),
+                Map.entry("AWS_ACCESS_KEY_ID", SandboxAws.ACCESS_KEY_ID),
+                Map.entry("AWS_SECRET_ACCESS_KEY", secretAccessKey),
+                Map.entry("AWS_EC2_METADATA_DISABLED", "true"));
+    }
+
+    /** Returns what the AWS SDK needs to find this sandbox from within this JVM, whose environment cannot be changed. */
+    Map<String, String> systemProperties() {
+        return Map.of(
+                "aws.endpointUrlSsm", address() + "/ssm",
+                "aws.endpointUrlAmplify", address() + "/amplify",
+                "aws.accessKeyId", SandboxAws.ACCESS_KEY_ID,
+                "aws.secretAccessKey", secretAccessKey,
+                "aws.disableEc2Metadata", "true");
+    }
+
+    SandboxNeon neon() {
+        return neon;
+    }
+
+    SandboxAws aws() {
+        return aws;
+    }
+
+    /** Returns the key that Neon's stand-in lets in, for runs that get it as NEON_API_KEY. */
+    String apiKey() {
+        return apiKey;
+    }
+
+    /** Returns every secret that was handed out or stored so far, encoded forms included. None may ever stand in an output. */
+    Set<String> secrets() {
+        return Set.copyOf(secrets);
+    }
+
+    /** Returns every request so far with its answer, in the order the answers were sent. */
+    List<Exchange> exchanges() {
+        return http.exchanges();
+    }
+
+    /** Forgets the requests so far, so that the next ones can be looked at alone. */
+    void forgetExchanges() {
+        http.forgetExchanges();
+    }
+
+    /** Adds this much time before each answer from now on. */
+    void latency(Duration latency) {
+        http.latency(latency);
+    }
+
+    /**
+     * Lets the next requests go wrong.
+     *
+     * @param method the requests' method
+     * @param pathPattern a regular expression that is found in their path, for instance {@code /branches$}
+     * @param times how many of them go wrong before the next succeeds, or -1 for all
+     */
+    void fail(String method, String pathPattern, int times, Fault fault) {
+        http.fail(method, pathPattern, times, fault);
+    }
+
+    /** Forgets the faults that have not happened yet. */
+    void failNoMore() {
+        http.failNoMore();
+    }
+
+    /** Closes the port and all connections, and stops PostgreSQL and deletes its folder. */
+    @Override
+    public void close() {
+        Runtime.getRuntime().removeShutdownHook(closeAtExit);
+        closeAll();
+    }
+
+    private void closeAll() {
+        http.close();
+        if (postgres != null) {
+            postgres.close();
+        }
+    }
+
+    private SandboxHttp.Answer answer(SandboxHttp.Request request) {
+        String path = request.path();
+        if (path.startsWith("/api/v2/")) {
+            return neon.answer(request, path.substring("/api/v2".length()));
+        }
+        if (path.equals("/ssm") || path.startsWith("/ssm/")) {
+            return aws.ssm(request);
+        }
+        if (path.startsWith("/amplify/")) {
+            return aws.amplify(request, path.substring("/amplify".length()));
+        }
+        return new SandboxHttp.Answer(404, "Nothing is here: " + path, Map.of("Content-Type", "text/plain"));
+    }
+
+    private static String random(int bytes) {
+        byte[] random = new byte[bytes];
+        new SecureRandom().nextBytes(random);
+        return HexFormat.of().formatHex(random);
+    }
+}

@@ -1,0 +1,353 @@
+import java.io.BufferedInputStream;
+import java.io.BufferedOutputStream;
+import java.io.ByteArrayOutputStream;
+import java.io.EOFException;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.io.UncheckedIOException;
+import java.net.InetAddress;
+import java.net.ServerSocket;
+import java.net.Socket;
+import java.net.URI;
+import java.net.URLDecoder;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.regex.Pattern;
+
+/**
+ * A small HTTP/1.1 server on a loopback port that writes every byte itself, because the faults it is told to make are faults of bytes: a
+ * connection reset, a body cut short, an answer that never comes. It knows nothing of the clouds it answers for.
+ */
+final class SandboxHttp implements AutoCloseable {
+
+    /**
+     * A request as the handler gets it.
+     *
+     * @param path percent-encoded, as sent
+     * @param query decoded; of a parameter sent twice, the last
+     * @param headers names in lower case
+     */
+    record Request(String method, String path, Map<String, String> query, Map<String, String> headers, String body) {
+    }
+
+    /** An answer; the length of the body is added to its headers when it is sent. */
+    record Answer(int status, String body, Map<String, String> headers) {
+
+        static Answer json(int status, String body) {
+            return new Answer(status, body, Map.of("Content-Type", "application/json"));
+        }
+    }
+
+    /** Answers one request. Called from many threads at once. */
+    interface Handler {
+        Answer answer(Request request);
+    }
+
+    /** A fault that waits for its request; {@code left} counts down to 0, or is below 0 for ever. */
+    private static final class Waiting {
+        final String method;
+        final Pattern path;
+        final Fault fault;
+        int left;
+
+        Waiting(String method, Pattern path, int left, Fault fault) {
+            this.method = method;
+            this.path = path;
+            this.left = left;
+            this.fault = fault;
+        }
+    }
+
+    private final ServerSocket server;
+    private final Handler handler;
+    private final Set<Socket> connections = ConcurrentHashMap.newKeySet();
+    private final List<Exchange> exchanges = new ArrayList<>();
+    private final List<Waiting> faults = new ArrayList<>();
+    private volatile Duration latency = Duration.ZERO;
+
+    /** Listens on a free loopback port at once. Throws UncheckedIOException if there is none. */
+    SandboxHttp(Handler handler) {
+        this.handler = handler;
+        try {
+            server = new ServerSocket(0, 50, InetAddress.getByName("127.0.0.1"));
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+        startThread("sandbox-accept", this::accept);
+    }
+
+    /** Returns the server's address, {@code http://127.0.0.1:PORT}. */
+    URI address() {
+        return URI.create("http://127.0.0.1:" + server.getLocalPort());
+    }
+
+    /** Adds this much time before each answer from now on. */
+    void latency(Duration latency) {
+        this.latency = latency;
+    }
+
+    /** Makes the next {@code times} requests of this method, with this pattern in their path, go wrong; -1 means all of them. */
+    void fail(String method, String pathPattern, int times, Fault fault) {
+        synchronized (faults) {
+            faults.add(new Waiting(method, Pattern.compile(pathPattern), times, fault));
+        }
+    }
+
+    /** Forgets the faults that have not happened yet. */
+    void failNoMore() {
+        synchronized (faults) {
+            faults.clear();
+        }
+    }
+
+    /** Returns all exchanges so far, in the order their answers were sent. A hanging request stands there from the moment it hangs. */
+    List<Exchange> exchanges() {
+        synchronized (exchanges) {
+            return List.copyOf(exchanges);
+        }
+    }
+
+    /** Forgets the exchanges so far. */
+    void forgetExchanges() {
+        synchronized (exchanges) {
+            exchanges.clear();
+        }
+    }
+
+    /** Closes the port and every connection, hanging ones too. */
+    @Override
+    public void close() {
+        closeQuietly(server);
+        connections.forEach(SandboxHttp::closeQuietly);
+    }
+
+    private void accept() {
+        while (!server.isClosed()) {
+            try {
+                Socket connection = server.accept();
+                connection.setTcpNoDelay(true);
+                connections.add(connection);
+                startThread("sandbox-connection", () -> converse(connection));
+            } catch (IOException e) {
+                // The port was closed, or the client was gone before it was greeted. The loop's condition tells which.
+                continue;
+            }
+        }
+    }
+
+    private void converse(Socket connection) {
+        try (connection) {
+            InputStream in = new BufferedInputStream(connection.getInputStream());
+            OutputStream out = new BufferedOutputStream(connection.getOutputStream());
+            while (exchange(connection, in, out)) {
+                out.flush();
+            }
+        } catch (IOException e) {
+            // The client closed the connection. That is its right, and what some tests are about.
+            return;
+        } finally {
+            connections.remove(connection);
+        }
+    }
+
+    /** Reads one request and answers it. Returns whether the connection can serve another. */
+    private boolean exchange(Socket connection, InputStream in, OutputStream out) throws IOException {
+        String requestLine = readLine(in);
+        if (requestLine == null) {
+            return false;
+        }
+        long start = System.nanoTime();
+        Request request = readRequest(requestLine, in, out);
+        Fault fault = faultFor(request);
+        Answer real = fault == null || fault.acts() ? answer(request) : null;
+        pause(latency);
+
+        if (fault == null) {
+            return send(real, true, out, start, request);
+        }
+        return switch (fault.kind()) {
+            case ANSWER -> send(new Answer(fault.status(), fault.body(), fault.headers()), true, out, start, request);
+            case CUT -> {
+                send(real, false, out, start, request);
+                out.flush();
+                yield false;
+            }
+            case RESET -> {
+                record(start, request, 0, "");
+                // To close a socket that must not linger is to reset it.
+                connection.setSoLinger(true, 0);
+                yield false;
+            }
+            case HANG -> {
+                record(start, request, 0, "");
+                // Waits for the client's next byte, which comes when it gives up: as the end of the stream.
+                in.read();
+                yield false;
+            }
+        };
+    }
+
+    private Answer answer(Request request) {
+        try {
+            return handler.answer(request);
+        } catch (RuntimeException e) {
+            // A bug of the sandbox must not look like a fault of the network.
+            StringWriter trace = new StringWriter();
+            e.printStackTrace(new PrintWriter(trace));
+            return new Answer(500, "The sandbox failed: " + trace, Map.of("Content-Type", "text/plain"));
+        }
+    }
+
+    private boolean send(Answer answer, boolean whole, OutputStream out, long start, Request request) throws IOException {
+        byte[] body = answer.body().getBytes(StandardCharsets.UTF_8);
+        byte[] sent = whole ? body : Arrays.copyOf(body, body.length / 2);
+        StringBuilder head = new StringBuilder("HTTP/1.1 " + answer.status() + " Status\r\n");
+        answer.headers().forEach((name, value) -> head.append(name).append(": ").append(value).append("\r\n"));
+        boolean bodiless = answer.status() == 204;
+        if (!bodiless) {
+            head.append("Content-Length: ").append(body.length).append("\r\n");
+        }
+        head.append("\r\n");
+
+        record(start, request, answer.status(), new String(sent, StandardCharsets.UTF_8));
+        out.write(head.toString().getBytes(StandardCharsets.ISO_8859_1));
+        if (!bodiless) {
+            out.write(sent);
+        }
+        return !"close".equalsIgnoreCase(request.headers().get("connection"));
+    }
+
+    private void record(long start, Request request, int status, String responseBody) {
+        synchronized (exchanges) {
+            exchanges.add(new Exchange(start, System.nanoTime(), request.method(), request.path(), request.query(), request.headers(),
+                    request.body(), status, responseBody));
+        }
+    }
+
+    private Fault faultFor(Request request) {
+        synchronized (faults) {
+            for (Waiting waiting : faults) {
+                if (waiting.left != 0 && waiting.method.equals(request.method()) && waiting.path.matcher(request.path()).find()) {
+                    if (waiting.left > 0) {
+                        waiting.left--;
+                    }
+                    return waiting.fault;
+                }
+            }
+            return null;
+        }
+    }
+
+    private static Request readRequest(String requestLine, InputStream in, OutputStream out) throws IOException {
+        String[] parts = requestLine.split(" ");
+        Map<String, String> headers = new LinkedHashMap<>();
+        for (String line = readLine(in); line != null && !line.isEmpty(); line = readLine(in)) {
+            int colon = line.indexOf(':');
+            headers.put(line.substring(0, colon).toLowerCase(Locale.ROOT), line.substring(colon + 1).strip());
+        }
+        if ("100-continue".equalsIgnoreCase(headers.get("expect"))) {
+            out.write("HTTP/1.1 100 Continue\r\n\r\n".getBytes(StandardCharsets.ISO_8859_1));
+            out.flush();
+        }
+        String target = parts[1];
+        int question = target.indexOf('?');
+        String path = question < 0 ? target : target.substring(0, question);
+        String query = question < 0 ? "" : target.substring(question + 1);
+        return new Request(parts[0], path, decode(query), Map.copyOf(headers), new String(readBody(headers, in), StandardCharsets.UTF_8));
+    }
+
+    private static Map<String, String> decode(String query) {
+        Map<String, String> parameters = new LinkedHashMap<>();
+        for (String parameter : query.split("&")) {
+            if (!parameter.isEmpty()) {
+                String[] pair = parameter.split("=", 2);
+                parameters.put(URLDecoder.decode(pair[0], StandardCharsets.UTF_8),
+                        pair.length == 1 ? "" : URLDecoder.decode(pair[1], StandardCharsets.UTF_8));
+            }
+        }
+        return parameters;
+    }
+
+    private static byte[] readBody(Map<String, String> headers, InputStream in) throws IOException {
+        if ("chunked".equalsIgnoreCase(headers.get("transfer-encoding"))) {
+            ByteArrayOutputStream body = new ByteArrayOutputStream();
+            for (int size = chunkSize(in); size > 0; size = chunkSize(in)) {
+                body.write(readBytes(in, size));
+                readLine(in);
+            }
+            for (String trailer = readLine(in); trailer != null && !trailer.isEmpty(); trailer = readLine(in)) {
+                // Nobody needs the trailers.
+                continue;
+            }
+            return body.toByteArray();
+        }
+        return readBytes(in, Integer.parseInt(headers.getOrDefault("content-length", "0")));
+    }
+
+    private static int chunkSize(InputStream in) throws IOException {
+        String line = readLine(in);
+        if (line == null) {
+            throw new EOFException("the client stopped in the middle of a request");
+        }
+        return Integer.parseInt(line.split(";")[0].strip(), 16);
+    }
+
+    private static byte[] readBytes(InputStream in, int length) throws IOException {
+        byte[] bytes = in.readNBytes(length);
+        if (bytes.length < length) {
+            throw new EOFException("the client stopped in the middle of a request");
+        }
+        return bytes;
+    }
+
+    /** Returns the next line without its ending, or null at the end of the stream. */
+    private static String readLine(InputStream in) throws IOException {
+        ByteArrayOutputStream line = new ByteArrayOutputStream();
+        for (int b = in.read(); b != '\n'; b = in.read()) {
+            if (b < 0) {
+                return null;
+            }
+            if (b != '\r') {
+                line.write(b);
+            }
+        }
+        return line.toString(StandardCharsets.ISO_8859_1);
+    }
+
+    private static void pause(Duration duration) {
+        if (duration.isZero()) {
+            return;
+        }
+        try {
+            Thread.sleep(duration.toMillis());
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    private static void startThread(String name, Runnable task) {
+        Thread thread = new Thread(task, name);
+        thread.setDaemon(true);
+        thread.start();
+    }
+
+    private static void closeQuietly(AutoCloseable closeable) {
+        try {
+            closeable.close();
+        } catch (Exception e) {
+            // It is closed as far as it can be, and the sandbox ends.
+            return;
+        }
+    }
+}

