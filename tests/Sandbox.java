@@ -32,12 +32,10 @@ final class Sandbox implements AutoCloseable {
     private final SandboxNeon neon;
     private final SandboxAws aws;
     private final SandboxHttp http;
-    private final Thread closeAtExit = new Thread(this::closeAll, "sandbox-close");
     private final String apiKey = "napi_" + random(32);
 
     private Sandbox(SandboxPostgres postgres) {
         this.postgres = postgres;
-        Runtime.getRuntime().addShutdownHook(closeAtExit);
         secrets.add(apiKey);
         secrets.add(secretAccessKey);
         neon = new SandboxNeon(apiKey, secrets::add, postgres);
@@ -137,14 +135,9 @@ final class Sandbox implements AutoCloseable {
         http.failNoMore();
     }
 
-    /** Closes the port and all connections, and stops PostgreSQL and deletes its folder. */
+    /** Closes the port and all connections, stops PostgreSQL and deletes its folder. The last two happen at the JVM's end too. */
     @Override
     public void close() {
-        Runtime.getRuntime().removeShutdownHook(closeAtExit);
-        closeAll();
-    }
-
-    private void closeAll() {
         http.close();
         if (postgres != null) {
             postgres.close();

@@ -139,6 +139,12 @@ final class SandboxNeon {
         drop(branch(nameOrId));
     }
 
+    /** Returns the direct connection string of a branch, given by its name or id, for its first role and database. */
+    synchronized String connectionString(String nameOrId) {
+        SandboxBranch branch = branch(nameOrId);
+        return uri(branch, branch.passwords.keySet().iterator().next(), branch.databases.keySet().iterator().next(), false);
+    }
+
     /** Gives a branch these roles in place of what it has, each with a new password. */
     synchronized void roles(String branch, String... names) {
         branch(branch).passwords = passwords(List.of(names));

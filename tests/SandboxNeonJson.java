@@ -64,7 +64,7 @@ final class SandboxNeonJson {
                 .put("email", "owner@example.com")
                 .put("name", "sandbox")
                 .put("branches_limit", branchesLimit)
-                .put("subscription_type", "free_v3");
+                .put("subscription_type", "launch_v3");
         return project;
     }
 

@@ -19,10 +19,12 @@ import java.sql.DriverManager;
 import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Statement;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Optional;
 import java.util.Properties;
 import java.util.stream.Stream;
 
@@ -46,41 +48,103 @@ final class SandboxPostgres implements AutoCloseable {
         }
     }
 
-    private final Path folder;
-    private final EmbeddedPostgres server;
-    private final String password;
+    /** PostgreSQL starts in a second or two, but a build server may be busy. */
+    private static final Duration STARTUP = Duration.ofMinutes(1);
 
-    /** Unpacks and starts a server on a free loopback port. Throws UncheckedIOException if it does not start. */
+    private final Path folder;
+    private final String password = randomPassword();
+    private final Thread closeAtExit = new Thread(this::stop, "sandbox-postgres-close");
+    private EmbeddedPostgres server;
+    private boolean isStopped;
+
+    /** Unpacks and starts a server on a free loopback port. Throws IllegalStateException if it does not start, and leaves nothing then. */
     SandboxPostgres() {
-        byte[] bytes = new byte[16];
-        new SecureRandom().nextBytes(bytes);
-        password = HexFormat.of().formatHex(bytes);
         try {
             folder = Files.createTempDirectory("neon-ci-sandbox-");
-            server = start();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+        Runtime.getRuntime().addShutdownHook(closeAtExit);
+        try {
+            start();
+        } catch (IOException | RuntimeException e) {
+            close();
+            throw new IllegalStateException("PostgreSQL did not start; as root it needs to be allowed 'unshare -U', which some containers"
+                    + " forbid: run as an ordinary user there", e);
+        }
+    }
+
+    private synchronized void start() throws IOException {
+        if (isStopped) {
+            throw new IllegalStateException("the JVM is ending");
+        }
+        Path passwordFile = Files.writeString(folder.resolve("password"), password);
+        server = builder()
+                .setPgBinaryResolver(new Binaries())
+                .setOverrideWorkingDirectory(folder.toFile())
+                .setDataDirectory(folder.resolve("data"))
+                .setPGStartupWait(STARTUP)
+                .setRegisterShutdownHook(false)
+                .setServerConfig("unix_socket_directories", "")
+                .setConnectConfig("password", password)
+                // The library passes these on to initdb. Without the last two every login would be let in without a password.
+                .setLocaleConfig("locale", "C")
+                .setLocaleConfig("pwfile", passwordFile.toString())
+                .setLocaleConfig("auth-host", "scram-sha-256")
+                .start();
+    }
+
+    /** Makes the library put its working folder into ours; it takes the place from a system property alone. */
+    private EmbeddedPostgres.Builder builder() {
+        synchronized (SandboxPostgres.class) {
+            System.setProperty("ot.epg.working-dir", folder.toString());
+            try {
+                return EmbeddedPostgres.builder();
+            } finally {
+                System.clearProperty("ot.epg.working-dir");
+            }
+        }
+    }
+
+    /** Stops the server and deletes its folder. */
+    @Override
+    public void close() {
+        try {
+            Runtime.getRuntime().removeShutdownHook(closeAtExit);
+        } catch (IllegalStateException e) {
+            // The JVM is ending, and the hook already does what is to be done.
+            return;
+        }
+        stop();
+    }
+
+    /** Waits for a start that is under way, so that nothing comes up after it has been taken down. */
+    private synchronized void stop() {
+        isStopped = true;
+        try {
+            Optional<ProcessHandle> process = process();
+            if (server != null) {
+                server.close();
+            }
+            // The library gives up after some seconds, or never got hold of the server it started.
+            process.ifPresent(ProcessHandle::destroyForcibly);
+            try (Stream<Path> files = Files.walk(folder)) {
+                for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
+                    Files.deleteIfExists(file);
+                }
+            }
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
     }
 
-    private EmbeddedPostgres start() throws IOException {
-        Path passwordFile = Files.writeString(folder.resolve("password"), password);
-        // The library's builder makes a working folder of its own, and takes its place from nowhere but this property.
-        synchronized (SandboxPostgres.class) {
-            System.setProperty("ot.epg.working-dir", folder.toString());
-            return EmbeddedPostgres.builder()
-                    .setPgBinaryResolver(new Binaries())
-                    .setOverrideWorkingDirectory(folder.toFile())
-                    .setDataDirectory(folder.resolve("data"))
-                    .setRegisterShutdownHook(false)
-                    .setServerConfig("unix_socket_directories", "")
-                    .setConnectConfig("password", password)
-                    // The library passes these on to initdb. Without the last two every login would be let in without a password.
-                    .setLocaleConfig("locale", "C")
-                    .setLocaleConfig("pwfile", passwordFile.toString())
-                    .setLocaleConfig("auth-host", "scram-sha-256")
-                    .start();
+    /** Finds the server by the file that it keeps in its data folder, whose first line is its process id. */
+    private Optional<ProcessHandle> process() throws IOException {
+        Path file = folder.resolve("data").resolve("postmaster.pid");
+        if (!Files.exists(file)) {
+            return Optional.empty();
         }
+        return ProcessHandle.of(Long.parseLong(Files.readAllLines(file).get(0).strip()));
     }
 
     /** Makes the databases of the first branch, with a few customers in a table. */
@@ -90,7 +154,7 @@ final class SandboxPostgres implements AutoCloseable {
             createDatabase(branch, database, "template1");
             run(databaseName(branch, database), """
                     CREATE TABLE customers (id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL);
-                    INSERT INTO customers (name) VALUES ('Ada'), ('Grace'), ('Edsger');
+                    INSERT INTO customers (name) VALUES ('Alder Books'), ('Birch Bikes'), ('Cedar Cinema');
                     ALTER TABLE customers OWNER TO %s;
                     """.formatted(quote(loginName(branch, branch.databases.get(database)))));
         }
@@ -155,21 +219,6 @@ final class SandboxPostgres implements AutoCloseable {
 
     private static String decode(String text) {
         return URLDecoder.decode(text.replace("+", "%2B"), StandardCharsets.UTF_8);
-    }
-
-    /** Stops the server and deletes its folder. */
-    @Override
-    public void close() {
-        try {
-            server.close();
-            try (Stream<Path> files = Files.walk(folder)) {
-                for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
-                    Files.delete(file);
-                }
-            }
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        }
     }
 
     private void createLogins(SandboxBranch branch) {
@@ -274,6 +323,12 @@ final class SandboxPostgres implements AutoCloseable {
             throw new IllegalArgumentException("PostgreSQL cuts names after 63 bytes, so it cannot hold " + whole);
         }
         return whole;
+    }
+
+    private static String randomPassword() {
+        byte[] bytes = new byte[16];
+        new SecureRandom().nextBytes(bytes);
+        return HexFormat.of().formatHex(bytes);
     }
 
     private static String quote(String name) {
