@@ -638,8 +638,10 @@ class CleanupBranches implements Callable<Integer> {
         List<CleanupPlan.Kept> live = plan.kept().stream().filter(kept -> kept.reason().equals(CleanupPlan.LIVE)).toList();
         plan.kept().stream().filter(kept -> !live.contains(kept))
                 .forEach(kept -> shared.say("Keeping '" + kept.branch().name() + "': " + kept.reason() + "."));
-        shared.say("App " + shared.appId() + " has " + live.size() + " Neon branches with an Amplify branch, and " + plan.delete().size()
-                + " without" + (plan.delete().isEmpty() ? "." : shared.dryRun ? ", which would be deleted:" : ", which are deleted now:"));
+        shared.say("Neon branches of app " + shared.appId() + ": " + live.size() + " with an Amplify branch, "
+                + (plan.kept().size() - live.size()) + " kept, " + plan.delete().size() + " orphaned"
+                + (plan.delete().isEmpty() ? "; nothing to delete."
+                        : shared.dryRun ? "; without --dry-run these would be deleted:" : "; deleting these:"));
     }
 
     /** Returns the branches that could not be deleted, and why. */

@@ -338,6 +338,7 @@ final class NeonApi {
     void awaitReady(Branch branch, List<Operation> operations) {
         Deque<Operation> left = new ArrayDeque<>(operations);
         String state = branch.state();
+        Instant worthALine = Instant.now().plus(BETWEEN_WAIT_LINES);
         for (int poll = 0; ; poll++) {
             while (!left.isEmpty() && isFinished(left.peekFirst(), branch)) {
                 left.removeFirst();
@@ -353,7 +354,10 @@ final class NeonApi {
                 throw new Failure("Neon branch '" + branch.name() + "' is not ready yet (" + waitsFor
                         + "); run again, which goes on with the same branch, or give it longer with --wait.");
             }
-            sayWaiting("Waiting for Neon branch '" + branch.name() + "' to be ready: " + waitsFor + ".");
+            // Each new branch takes a moment.
+            if (Instant.now().isAfter(worthALine)) {
+                sayWaiting("Waiting for Neon branch '" + branch.name() + "' to be ready: " + waitsFor + ".");
+            }
             sleep(pause);
             if (left.isEmpty()) {
                 state = getProjectBranch(branch.id()).state();

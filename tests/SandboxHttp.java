@@ -67,6 +67,11 @@ final class SandboxHttp implements AutoCloseable {
             this.left = left;
             this.fault = fault;
         }
+
+        private boolean isFor(Request request) {
+            return method.equals(request.method()) && (path.matcher(request.path()).find()
+                    || request.query().keySet().stream().anyMatch(name -> path.matcher(request.path() + "?" + name).find()));
+        }
     }
 
     private final ServerSocket server;
@@ -97,7 +102,10 @@ final class SandboxHttp implements AutoCloseable {
         this.latency = latency;
     }
 
-    /** Makes the next {@code times} requests of this method, with this pattern in their path, go wrong; -1 means all of them. */
+    /**
+     * Makes the next {@code times} requests of this method, with this pattern in their path, go wrong; -1 means all of them. The pattern
+     * may end in a question mark and the name of a parameter that the request has.
+     */
     void fail(String method, String pathPattern, int times, Fault fault) {
         synchronized (faults) {
             faults.add(new Waiting(method, Pattern.compile(pathPattern), times, fault));
@@ -238,7 +246,7 @@ final class SandboxHttp implements AutoCloseable {
     private Fault faultFor(Request request) {
         synchronized (faults) {
             for (Waiting waiting : faults) {
-                if (waiting.left != 0 && waiting.method.equals(request.method()) && waiting.path.matcher(request.path()).find()) {
+                if (waiting.left != 0 && waiting.isFor(request)) {
                     if (waiting.left > 0) {
                         waiting.left--;
                     }

@@ -1,0 +1,265 @@
+//SOURCES Cli.java
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.JsonNode;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** What {@code cleanup-branches} does, seen from outside; which branches it may delete is the matter of CleanupPlan's own tests. */
+class CleanupBranchesTest {
+
+    private static final String APP = SandboxAws.APP_ID;
+
+    private Sandbox sandbox;
+
+    @BeforeEach
+    void start() {
+        sandbox = Sandbox.withoutPostgres();
+        sandbox.neon().operationsTake(Duration.ZERO);
+    }
+
+    @AfterEach
+    void stop() {
+        sandbox.close();
+    }
+
+    @Test
+    void deletes_only_the_orphans_of_this_app() {
+        branches(APP + "-feature/login", APP + "-feature/old", APP + "-main", "staging", "feature/old", "d9-feature/old", APP);
+        Cli.Result result = cleanup();
+        assertEquals(APP + "-feature/old\n", result.out());
+        assertEquals("""
+                Neon branches of app d1a2b3c4d5e6f7: 2 with an Amplify branch, 0 kept, 1 orphaned; deleting these:
+                """, result.err());
+        assertEquals(0, result.exitCode());
+        assertEquals(List.of("production", APP + "-feature/login", APP + "-main", "staging", "feature/old", "d9-feature/old", APP), left());
+    }
+
+    @Test
+    void has_nothing_to_do_the_second_time() {
+        branches(APP + "-feature/old");
+        cleanup();
+        Cli.Result again = cleanup();
+        assertEquals("", again.out());
+        assertEquals("Neon branches of app d1a2b3c4d5e6f7: 0 with an Amplify branch, 0 kept, 0 orphaned; nothing to delete.\n", again.err());
+        assertEquals(1, deletions());
+    }
+
+    @Test
+    void says_what_it_keeps_and_why() {
+        branches(APP + "-dev", APP + "-release/1", APP + "-precious", APP + "-parent");
+        sandbox.neon().branch(APP + "-precious").makeProtected();
+        sandbox.neon().add("someone's child", APP + "-parent");
+        Cli.Result result = cleanup("--keep", "release/*");
+        assertEquals("""
+                Keeping 'd1a2b3c4d5e6f7-dev': 'dev' is always kept.
+                Keeping 'd1a2b3c4d5e6f7-parent': it has a child branch that stays.
+                Keeping 'd1a2b3c4d5e6f7-precious': it is protected.
+                Keeping 'd1a2b3c4d5e6f7-release/1': --keep 'release/*'.
+                Neon branches of app d1a2b3c4d5e6f7: 0 with an Amplify branch, 4 kept, 0 orphaned; nothing to delete.
+                """, result.err());
+    }
+
+    @Test
+    void keeps_the_branch_of_a_pull_request_and_of_its_source() {
+        branches(APP + "-pr-7", APP + "-fix/typo", APP + "-pr-8");
+        sandbox.aws().pullRequest(7, "fix/typo");
+        assertEquals(APP + "-pr-8\n", cleanup().out());
+    }
+
+    @Test
+    void a_dry_run_says_the_same_and_deletes_nothing() {
+        branches(APP + "-feature/old");
+        Cli.Result result = cleanup("--dry-run");
+        assertEquals(APP + "-feature/old\n", result.out());
+        assertEquals("Neon branches of app d1a2b3c4d5e6f7: 0 with an Amplify branch, 0 kept, 1 orphaned; without --dry-run these would be"
+                + " deleted:\n", result.err());
+        assertEquals(0, deletions());
+    }
+
+    @Test
+    void refuses_a_plan_that_is_too_large_as_a_whole() {
+        IntStream.range(0, 21).forEach(i -> branches(APP + "-old-" + i));
+        Cli.Result refused = cleanup();
+        assertTrue(refused.err().endsWith("\nneon-ci: Nothing was deleted: 21 orphans are more than --max-deletions 20 allows; look at them"
+                + " with --dry-run, then run again with --max-deletions 21.\n"), refused.err());
+        assertEquals("", refused.out());
+        assertEquals(1, refused.exitCode());
+        assertEquals(0, deletions());
+
+        Cli.Result dryRun = cleanup("--dry-run");
+        assertEquals(21, dryRun.out().lines().count());
+        assertEquals(1, dryRun.exitCode());
+
+        assertEquals(0, cleanup("--max-deletions", "21").exitCode());
+        assertEquals(List.of("production"), left());
+    }
+
+    @Test
+    void refuses_to_believe_that_the_app_has_no_branch() {
+        branches(APP + "-feature/old");
+        sandbox.aws().removeBranches();
+        Cli.Result result = cleanup();
+        assertEquals("neon-ci: Amplify lists no branch at all for app d1a2b3c4d5e6f7, so nothing was deleted: check --app-id and --region,"
+                + " and delete the last Neon branches of a retired app by hand.\n", result.err());
+        assertEquals(1, result.exitCode());
+        assertEquals(0, deletions());
+    }
+
+    @Test
+    void refuses_a_list_that_lacks_the_branch_of_this_build() {
+        branches(APP + "-feature/old");
+        sandbox.aws().removeBranch("feature/login");
+        Cli.Result result = cleanup();
+        assertEquals("neon-ci: Amplify's list of branches of app d1a2b3c4d5e6f7 lacks 'feature/login', the branch of this build, so nothing"
+                + " was deleted: run the clean-up again once the list is whole.\n", result.err());
+        assertEquals(1, result.exitCode());
+        assertEquals(0, deletions());
+
+        // A build of another app, or a laptop, has no branch of its own here.
+        assertEquals(0, Cli.run(sandbox, Map.of("AWS_APP_ID", "d9"), "cleanup-branches", "--app-id", APP).exitCode());
+        assertEquals(1, deletions());
+    }
+
+    @Test
+    void reads_every_page_of_both_lists() {
+        sandbox.neon().maximumPageSize(2);
+        sandbox.aws().maximumPageSize(2);
+        for (String branch : List.of("a", "b", "c", "d", "e")) {
+            sandbox.aws().branches(branch);
+            branches(APP + "-" + branch);
+        }
+        branches(APP + "-old");
+        assertEquals(APP + "-old\n", cleanup().out());
+        assertEquals(4, sandbox.exchanges().stream().filter(exchange -> exchange.path().endsWith(APP + "/branches")).count());
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"/api/.*/branches$", "/api/.*/branches\\?cursor$", "/amplify/.*/branches$", "/amplify/.*/branches\\?nextToken$"})
+    void deletes_nothing_when_a_page_of_a_list_cannot_be_read(String page) {
+        sandbox.neon().maximumPageSize(1);
+        sandbox.aws().maximumPageSize(1);
+        branches(APP + "-old");
+        sandbox.fail("GET", page, -1, Fault.neon(403, "", "no"));
+        assertEquals(1, cleanup().exitCode());
+        assertEquals(0, deletions());
+    }
+
+    @Test
+    void reads_neon_before_amplify_so_that_a_branch_born_in_between_stays() {
+        cleanup();
+        List<String> lists = sandbox.exchanges().stream().map(Exchange::path).filter(path -> path.endsWith("/branches")).toList();
+        assertEquals(List.of("/api/v2/projects/" + SandboxNeon.PROJECT_ID + "/branches", "/amplify/apps/" + APP + "/branches"), lists);
+    }
+
+    @Test
+    void deletes_children_before_their_parents() {
+        branches(APP + "-a");
+        sandbox.neon().add(APP + "-b", APP + "-a");
+        sandbox.neon().add(APP + "-c", APP + "-b");
+        assertEquals(APP + "-c\n" + APP + "-b\n" + APP + "-a\n", cleanup().out());
+        assertEquals(3, deletions());
+    }
+
+    @Test
+    void goes_on_after_a_failed_deletion_and_names_it() {
+        branches(APP + "-a", APP + "-b");
+        String child = sandbox.neon().add(APP + "-child", APP + "-a").id;
+        sandbox.fail("DELETE", "/branches/" + child, -1, Fault.neon(403, "", "not permitted"));
+        Cli.Result result = cleanup("--output", "json");
+        assertEquals(1, result.exitCode());
+        JsonNode report = json(result.out());
+        assertEquals(List.of(APP + "-b"), names(report.path("deleted")));
+        assertEquals(List.of(APP + "-child", APP + "-a"), names(report.path("failed")));
+        assertTrue(result.err().contains("Did not delete '" + APP + "-child'. Could not delete Neon branch " + child + ": Neon answered 403,"
+                + " not permitted (request "), result.err());
+        assertTrue(result.err().contains("\nDid not delete '" + APP + "-a': one of its child branches is still there.\n"), result.err());
+        assertTrue(result.err().endsWith("\nneon-ci: 2 of 3 orphans could not be deleted; run again later.\n"), result.err());
+        assertEquals(List.of("production", APP + "-a", APP + "-child"), left());
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {204, 404})
+    void counts_a_branch_that_is_gone_already_as_deleted(int status) {
+        branches(APP + "-old");
+        sandbox.fail("DELETE", "", 1, Fault.status(status, status == 204 ? "" : "{\"code\":\"\",\"message\":\"branch not found\"}", Map.of()));
+        Cli.Result result = cleanup();
+        assertEquals(APP + "-old\n", result.out());
+        assertEquals(0, result.exitCode());
+    }
+
+    @Test
+    void never_asks_for_a_deletion_that_cannot_be_undone_by_neon() {
+        branches(APP + "-old");
+        cleanup();
+        assertTrue(sandbox.exchanges().stream().filter(exchange -> exchange.method().equals("DELETE"))
+                .allMatch(exchange -> exchange.query().isEmpty()));
+    }
+
+    @Test
+    void reports_as_json() {
+        branches(APP + "-old", APP + "-feature/login");
+        String old = sandbox.neon().branch(APP + "-old").id;
+        String live = sandbox.neon().branch(APP + "-feature/login").id;
+        String expected = """
+                {"deleted":[{"id":"%s","name":"d1a2b3c4d5e6f7-old"}],"kept":[{"id":"%s","name":"d1a2b3c4d5e6f7-feature/login",\
+                "reason":"its Amplify branch exists"}],"failed":[],"dry_run":%s}
+                """;
+        assertEquals(expected.formatted(old, live, true), cleanup("--output", "json", "--dry-run").out());
+        assertEquals(expected.formatted(old, live, false), cleanup("--output", "json").out());
+    }
+
+    @Test
+    void deletes_a_branch_of_any_name() {
+        List<String> names = List.of("with a space", "quote'\"s", "$(x)", "a*", "[a-z]", "日本語", "x".repeat(240));
+        names.forEach(name -> branches(APP + "-" + name));
+        assertEquals(0, cleanup().exitCode());
+        assertEquals(List.of("production"), left());
+    }
+
+    private Cli.Result cleanup(String... args) {
+        List<String> all = new ArrayList<>(List.of("cleanup-branches"));
+        all.addAll(List.of(args));
+        return Cli.run(sandbox, all.toArray(String[]::new));
+    }
+
+    private void branches(String... names) {
+        for (String name : names) {
+            sandbox.neon().add(name);
+        }
+    }
+
+    private List<String> left() {
+        return sandbox.neon().branches().stream().map(branch -> branch.name).toList();
+    }
+
+    private long deletions() {
+        return sandbox.exchanges().stream().filter(exchange -> exchange.method().equals("DELETE")).count();
+    }
+
+    private static List<String> names(JsonNode branches) {
+        List<String> names = new ArrayList<>();
+        branches.forEach(branch -> names.add(branch.path("name").asText()));
+        return names;
+    }
+
+    private static JsonNode json(String text) {
+        try {
+            return NeonApi.JSON.readTree(text);
+        } catch (JsonProcessingException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+}

@@ -1,0 +1,459 @@
+//SOURCES Cli.java
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.JsonNode;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** What {@code create-branch} does, seen from outside: its exit code, its output, the env file and the requests. */
+class CreateBranchTest {
+
+    private static final String NAME = SandboxAws.APP_ID + "-feature/login";
+
+    @TempDir
+    Path folder;
+
+    private Path envFile;
+    private Sandbox sandbox;
+
+    @BeforeEach
+    void start() {
+        envFile = folder.resolve(".env");
+        sandbox = Sandbox.withoutPostgres();
+        sandbox.neon().operationsTake(Duration.ZERO);
+    }
+
+    @AfterEach
+    void stop() {
+        sandbox.close();
+    }
+
+    @Test
+    void makes_the_branch_and_writes_its_connection_strings() throws IOException {
+        Cli.Result result = create();
+        String branchId = sandbox.neon().branch(NAME).id;
+
+        assertEquals(branchId + "\n", result.out());
+        assertEquals("""
+                Created Neon branch 'd1a2b3c4d5e6f7-feature/login' from the project's default branch.
+                Wrote DATABASE_URL and DATABASE_URL_UNPOOLED to %s.
+                """.formatted(envFile), result.err());
+        assertEquals(0, result.exitCode());
+        assertEquals("DATABASE_URL=\"" + handedOut(true) + "\"\nDATABASE_URL_UNPOOLED=\"" + handedOut(false) + "\"\n",
+                Files.readString(envFile));
+        assertNotEquals(handedOut(true), handedOut(false));
+    }
+
+    @Test
+    void says_where_the_branch_came_from() {
+        create(Map.of("AWS_COMMIT_ID", "0f1e2d", "AWS_JOB_ID", "12", "AWS_PULL_REQUEST_ID", "7"));
+        assertEquals("""
+                {"amplify-app-id":"d1a2b3c4d5e6f7","amplify-branch":"feature/login","amplify-commit-id":"0f1e2d",\
+                "amplify-job-id":"12","amplify-pull-request-id":"7"}""", sorted(createRequest().path("annotation_value")));
+    }
+
+    @Test
+    void uses_the_branch_again_and_leaves_the_env_file_as_it_is() throws IOException {
+        create();
+        String written = Files.readString(envFile);
+        Cli.Result again = create();
+
+        assertEquals("""
+                Neon branch 'd1a2b3c4d5e6f7-feature/login' exists already and is used again.
+                Wrote DATABASE_URL and DATABASE_URL_UNPOOLED to %s.
+                """.formatted(envFile), again.err());
+        assertEquals(sandbox.neon().branch(NAME).id + "\n", again.out());
+        assertEquals(written, Files.readString(envFile));
+        assertEquals(2, sandbox.neon().branches().size());
+    }
+
+    @Test
+    void replaces_what_an_earlier_build_wrote() throws IOException {
+        Files.writeString(envFile, "A=1\nDATABASE_URL=old\nB=2\nDATABASE_URL=older\n");
+        create();
+        assertEquals("A=1\nDATABASE_URL=\"" + handedOut(true) + "\"\nB=2\nDATABASE_URL_UNPOOLED=\"" + handedOut(false) + "\"\n",
+                Files.readString(envFile));
+    }
+
+    @Test
+    void uses_the_branch_that_another_build_made_meanwhile() {
+        sandbox.neon().add(NAME);
+        sandbox.fail("GET", "/branches$", 1, Fault.status(200, "{\"branches\":[],\"pagination\":{}}", Map.of()));
+        assertEquals(0, create().exitCode());
+        assertEquals(List.of("409"), statuses("POST"));
+        assertEquals(2, sandbox.neon().branches().size());
+    }
+
+    @Test
+    void uses_the_branch_that_was_made_though_the_answer_was_lost() {
+        sandbox.fail("POST", "/branches$", 1, Fault.resetAfter());
+        assertEquals(0, create().exitCode());
+        assertEquals(List.of("0"), statuses("POST"));
+        assertEquals(2, sandbox.neon().branches().size());
+    }
+
+    @Test
+    void asks_for_no_connection_string_without_the_branch() {
+        create();
+        create();
+        List<Exchange> asked = sandbox.exchanges().stream().filter(exchange -> exchange.path().endsWith("/connection_uri")).toList();
+        assertEquals(4, asked.size());
+        String branchId = sandbox.neon().branch(NAME).id;
+        asked.forEach(exchange -> assertEquals(branchId, exchange.query().get("branch_id")));
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"{\"branch\":{\"id\":\"\",\"name\":\"x\"}}", "{\"branch\":{}}", "{}"})
+    void takes_no_answer_without_a_branch_id_for_a_branch(String answer) {
+        sandbox.fail("POST", "/branches$", 1, Fault.status(201, answer, Map.of()));
+        Cli.Result result = create();
+        assertEquals("neon-ci: Could not read a Neon branch: Neon's answer holds no id of the branch; run again later.\n", result.err());
+        assertEquals(1, result.exitCode());
+        assertFalse(Files.exists(envFile));
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"{\"uri\":\"\"}", "{}", "{\"uri\":null}", "{\"uri\":\"https://example.com\"}"})
+    void writes_nothing_when_a_connection_string_is_missing(String answer) throws IOException {
+        Files.writeString(envFile, "DATABASE_URL=old\n");
+        sandbox.fail("GET", "/connection_uri$", -1, Fault.status(200, answer, Map.of()));
+        Cli.Result result = create();
+        assertTrue(result.err().matches("(?s).*\nneon-ci: Could not get the connection string of Neon branch br-[a-z0-9-]+: Neon's answer"
+                + " holds none; run again later.\n"), result.err());
+        assertEquals(1, result.exitCode());
+        assertEquals("DATABASE_URL=old\n", Files.readString(envFile));
+    }
+
+    @Test
+    void waits_until_the_branch_can_be_connected_to() {
+        sandbox.neon().operationsTakePolls(3);
+        assertEquals(0, create().exitCode());
+        List<String> paths = sandbox.exchanges().stream().map(exchange -> exchange.path().replaceAll("/[^/]*$", "")).toList();
+        assertTrue(paths.lastIndexOf("/api/v2/projects/" + SandboxNeon.PROJECT_ID + "/operations")
+                < sandbox.exchanges().stream().map(Exchange::path).toList()
+                        .indexOf("/api/v2/projects/" + SandboxNeon.PROJECT_ID + "/connection_uri"), paths::toString);
+        assertTrue(paths.stream().filter(path -> path.endsWith("/operations")).count() >= 3, paths::toString);
+    }
+
+    @Test
+    void waits_for_a_branch_that_another_build_is_making() {
+        sandbox.neon().add(NAME);
+        sandbox.neon().operationsTakePolls(3);
+        sandbox.fail("GET", "/branches$", 1, Fault.status(200, """
+                {"branches":[{"id":"%s","name":"%s","current_state":"init"}]}""".formatted(sandbox.neon().branch(NAME).id, NAME), Map.of()));
+        assertEquals(0, create().exitCode());
+        assertEquals(1, sandbox.exchanges().stream().filter(exchange -> exchange.path().matches(".*/branches/[^/]+")).count());
+    }
+
+    @Test
+    void gives_up_waiting_after_the_time_it_was_given() {
+        sandbox.neon().operationsTake(Duration.ofHours(1));
+        Cli.Result result = create("--wait", "1s");
+        assertEquals("""
+                Created Neon branch 'd1a2b3c4d5e6f7-feature/login' from the project's default branch.
+                neon-ci: Neon branch 'd1a2b3c4d5e6f7-feature/login' is not ready yet (create_branch is running); run again, which goes on \
+                with the same branch, or give it longer with --wait.
+                """, result.err());
+        assertEquals(1, result.exitCode());
+        assertFalse(Files.exists(envFile));
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"failed", "error", "cancelled"})
+    void fails_when_an_operation_fails(String status) {
+        sandbox.neon().operationsTakePolls(1);
+        sandbox.neon().operationsEnd(status, "postgres://u:secret@h/d");
+        Cli.Result result = create();
+        assertTrue(result.err().contains("neon-ci: Neon could not make branch '" + NAME + "' ready: create_branch ended as " + status),
+                result.err());
+        assertFalse(result.err().contains("secret"));
+        assertEquals(1, result.exitCode());
+        assertFalse(Files.exists(envFile));
+    }
+
+    @Test
+    void gives_a_branch_without_a_compute_one() {
+        sandbox.neon().add(NAME).computes = List.of();
+        assertEquals(0, create("--suspend-timeout", "120").exitCode());
+        assertEquals(120, sandbox.neon().branch(NAME).computes.get(0).suspendTimeout());
+    }
+
+    @ParameterizedTest
+    @CsvSource({"-1", "60", "604800"})
+    void passes_the_suspend_timeout_on(int seconds) {
+        create("--suspend-timeout", String.valueOf(seconds));
+        assertEquals(seconds, createRequest().at("/endpoints/0/suspend_timeout_seconds").asInt());
+    }
+
+    @Test
+    void leaves_neons_default_suspend_timeout_out_since_plans_refuse_it() {
+        sandbox.neon().refuseSuspendTimeout();
+        assertEquals(0, create().exitCode());
+        assertTrue(createRequest().at("/endpoints/0/suspend_timeout_seconds").isMissingNode());
+    }
+
+    @Test
+    void lets_the_branch_expire_and_each_run_starts_the_time_anew() {
+        Instant before = Instant.now();
+        create("--expires-in", "12h");
+        Instant first = Instant.parse(createRequest().at("/branch/expires_at").asText());
+        assertFalse(first.isBefore(before.plus(Duration.ofHours(12)).minusSeconds(1)));
+        assertFalse(first.isAfter(Instant.now().plus(Duration.ofHours(12))));
+
+        JsonNode report = json(create("--expires-in", "7d", "--output", "json").out());
+        Instant second = Instant.parse(report.at("/branch/expires_at").asText());
+        assertFalse(second.isBefore(before.plus(Duration.ofDays(7)).minusSeconds(1)));
+        assertEquals(second, sandbox.neon().branch(NAME).expiresAt);
+        assertEquals(List.of("200"), statuses("PATCH"));
+        assertEquals(second.toString(), json(create("--output", "json").out()).at("/branch/expires_at").asText());
+    }
+
+    @Test
+    void takes_the_parent_by_name_or_by_id() {
+        String staging = sandbox.neon().add("staging").id;
+        create("--parent-branch", "staging", "--branch-name", "a");
+        create("--parent-branch-id", staging, "--branch-name", "b");
+        assertEquals(staging, sandbox.neon().branch(SandboxAws.APP_ID + "-a").parentId);
+        assertEquals(staging, sandbox.neon().branch(SandboxAws.APP_ID + "-b").parentId);
+    }
+
+    @Test
+    void takes_an_id_for_an_id_even_if_another_branch_is_named_so() {
+        String staging = sandbox.neon().add("staging").id;
+        sandbox.neon().add(staging);
+        create("--parent-branch", staging);
+        assertEquals(staging, sandbox.neon().branch(NAME).parentId);
+    }
+
+    @Test
+    void branches_the_schema_alone() {
+        create("--schema-only");
+        assertEquals("schema-only", createRequest().at("/branch/init_source").asText());
+    }
+
+    @Test
+    void resets_the_branch_only_when_told() {
+        create();
+        assertEquals(List.of("201"), statuses("POST"));
+        Cli.Result reset = create("--reset");
+        assertEquals(List.of("201", "200"), statuses("POST"));
+        assertTrue(reset.err().contains("\nReset it to the current state of its parent; its own data is gone.\n"), reset.err());
+        create("--branch-name", "other", "--reset");
+        assertEquals(List.of("201", "200", "201"), statuses("POST"));
+    }
+
+    @Test
+    void does_not_reset_a_branch_that_has_no_parent() {
+        create("--schema-only");
+        Cli.Result reset = create("--reset");
+        assertTrue(reset.err().endsWith("neon-ci: Could not reset Neon branch '" + NAME + "': it has no parent; run without --reset.\n"));
+        assertEquals(1, reset.exitCode());
+    }
+
+    @ParameterizedTest(name = "{0} --role-name {1}: {2}")
+    @CsvSource(delimiter = '|', textBlock = """
+            neondb_owner                                |       | neondb_owner
+            alice                                       |       | alice
+            alice neondb_owner                          |       | neondb_owner
+            alice authenticator anonymous authenticated |       | alice
+            alice bob                                   | bob   | bob
+            alice authenticator                         | authenticator | authenticator
+            """)
+    void chooses_the_role(String roles, String option, String chosen) {
+        sandbox.neon().roles("production", roles.split(" "));
+        for (String run : List.of("new", "reused")) {
+            assertEquals(0, create(option == null ? new String[0] : new String[] {"--role-name", option}).exitCode(), run);
+            assertTrue(Stream.of(entry("DATABASE_URL"), entry("DATABASE_URL_UNPOOLED"))
+                    .allMatch(uri -> uri.startsWith("postgresql://" + chosen + ":")), run);
+        }
+    }
+
+    @ParameterizedTest(name = "{0} --role-name {1}: {2}")
+    @CsvSource(delimiter = '|', textBlock = """
+            alice bob                |       | it has 'alice', 'bob'; name one of them with --role-name
+            authenticator anonymous  |       | it has none; make one in the Neon Console
+            alice bob                | carol | there is no 'carol', it has 'alice', 'bob'; name one of them with --role-name
+            """)
+    void does_not_guess_a_role(String roles, String option, String reason) {
+        sandbox.neon().roles("production", roles.split(" "));
+        Cli.Result result = create(option == null ? new String[0] : new String[] {"--role-name", option});
+        assertTrue(result.err().endsWith("': " + reason + ".\n"), result.err());
+        assertEquals(1, result.exitCode());
+        assertFalse(Files.exists(envFile));
+        assertEquals(option == null, sandbox.neon().hasBranch(NAME), "a wrong name creates nothing");
+    }
+
+    @Test
+    void chooses_the_database() {
+        sandbox.neon().branch("production").databases = Map.of("shop", "neondb_owner");
+        create();
+        assertTrue(entry("DATABASE_URL").contains("/shop?"));
+
+        sandbox.neon().branch("production").databases = Map.of("shop", "neondb_owner", "neondb", "neondb_owner");
+        create("--branch-name", "b");
+        assertTrue(entry("DATABASE_URL").contains("/neondb?"));
+        create("--branch-name", "c", "--database-name", "shop");
+        assertTrue(entry("DATABASE_URL").contains("/shop?"));
+
+        Cli.Result wrong = create("--branch-name", "d", "--database-name", "shops");
+        assertEquals("neon-ci: Could not choose a database of Neon branch 'production': there is no 'shops', it has 'neondb', 'shop'; name"
+                + " one of them with --database-name.\n", wrong.err());
+        assertFalse(sandbox.neon().hasBranch(SandboxAws.APP_ID + "-d"));
+    }
+
+    @Test
+    void a_dry_run_checks_and_says_but_changes_nothing() throws IOException {
+        Files.writeString(envFile, "A=1\n");
+        Cli.Result result = create("--dry-run");
+        assertEquals("Would create Neon branch 'd1a2b3c4d5e6f7-feature/login' from 'production', and write the connection strings of role"
+                + " 'neondb_owner' and database 'neondb' to " + envFile + ".\n", result.err());
+        assertEquals("", result.out());
+        create();
+        Cli.Result reuse = create("-n", "--reset");
+        assertTrue(reuse.err().startsWith("Would reset Neon branch 'd1a2b3c4d5e6f7-feature/login', and write "), reuse.err());
+        assertEquals(sandbox.neon().branch(NAME).id + "\n", reuse.out());
+        assertEquals(List.of("201"), statuses("POST"));
+    }
+
+    @Test
+    void a_dry_run_fails_where_a_run_would() {
+        assertEquals(1, create("-n", "--role-name", "nobody").exitCode());
+        assertEquals(1, create("-n", "--parent-branch", "nowhere").exitCode());
+        assertEquals(1, create("-n", "--project-id", "another").exitCode());
+        assertEquals(1, sandbox.neon().branches().size());
+    }
+
+    @Test
+    void reports_as_json() {
+        Cli.Result created = create("--output", "json");
+        assertEquals(1, created.out().lines().count());
+        assertEquals("""
+                {"branch":{"id":"%s","name":"%s","parent":"%s","created":true,"expires_at":null},"env_files":["%s"],"dry_run":false}
+                """.formatted(sandbox.neon().branch(NAME).id, NAME, sandbox.neon().branch("production").id, envFile), created.out());
+        assertFalse(json(create("--output", "JSON").out()).at("/branch/created").asBoolean());
+        JsonNode planned = json(create("--output", "json", "--dry-run", "--branch-name", "x").out());
+        assertTrue(planned.at("/branch/id").isNull());
+        assertTrue(planned.at("/dry_run").asBoolean());
+    }
+
+    @Test
+    void writes_every_file_and_the_variable_that_was_asked_for() throws IOException {
+        Path second = folder.resolve("second.env");
+        create("--env-file", second.toString(), "--env-var", "PG_URL");
+        assertTrue(Files.readString(envFile).matches("PG_URL=\"postgresql://\\S+\"\nPG_URL_UNPOOLED=\"postgresql://\\S+\"\n"));
+        assertEquals(Files.readString(envFile), Files.readString(second));
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"with a space", "quote'\"s", "$(touch pwned)", "`id`", "a;b", "per%cent", "+plus", "日本語", "@file", "${sys:user.home}"})
+    void keeps_any_branch_name_as_it_is(String branch) {
+        for (String run : List.of("new", "reused")) {
+            assertEquals(0, create("--branch-name", branch).exitCode(), run);
+        }
+        assertTrue(sandbox.neon().hasBranch(SandboxAws.APP_ID + "-" + branch));
+        assertEquals(2, sandbox.neon().branches().size());
+    }
+
+    @Test
+    void takes_a_branch_of_the_longest_name_that_amplify_allows() {
+        for (String run : List.of("new", "reused")) {
+            assertEquals(0, create("--branch-name", "x".repeat(255)).exitCode(), run);
+        }
+        assertEquals(2, sandbox.neon().branches().size());
+    }
+
+    @Test
+    void takes_the_key_from_the_environment_where_no_parameter_is_named() {
+        assertEquals(0, create(Map.of("NEON_API_KEY_PARAM", " ", "NEON_API_KEY", sandbox.apiKey())).exitCode());
+        assertTrue(sandbox.exchanges().stream().noneMatch(exchange -> exchange.path().startsWith("/ssm")));
+    }
+
+    @Test
+    void says_each_request_when_told_and_nothing_of_its_query_or_headers() {
+        Cli.Result result = create("--verbose");
+        List<String> lines = result.err().lines().filter(line -> line.matches("(GET|POST) .*")).toList();
+        assertEquals(4, lines.size());
+        lines.forEach(line -> assertTrue(line.matches("(GET|POST) /projects/[a-z0-9/_-]+ 20[01] \\d+ ms [0-9a-f-]{36}"), line));
+        assertTrue(result.err().contains("SSM GetParameter 200 "));
+    }
+
+    @Test
+    void says_what_it_waits_for_while_the_project_is_locked() {
+        sandbox.fail("POST", "/branches$", 2, Fault.locked());
+        Cli.Result result = create();
+        assertTrue(result.err().matches("(?s)Neon is at work on this project \\(423\\); trying again in \\d\\.\\d s\\.\nCreated .*"), result.err());
+        assertEquals(0, result.exitCode());
+    }
+
+    private Cli.Result create(String... args) {
+        return create(Map.of(), args);
+    }
+
+    private Cli.Result create(Map<String, String> changes, String... args) {
+        List<String> all = new ArrayList<>(List.of("create-branch", "--env-file", envFile.toString()));
+        all.addAll(List.of(args));
+        return Cli.run(sandbox, changes, all.toArray(String[]::new));
+    }
+
+    /** Returns the last connection string that Neon gave out, pooled or direct. */
+    private String handedOut(boolean pooled) {
+        return sandbox.exchanges().stream()
+                .filter(exchange -> exchange.path().endsWith("/connection_uri") && exchange.query().get("pooled").equals("" + pooled))
+                .map(exchange -> json(exchange.responseBody()).path("uri").asText())
+                .reduce((first, second) -> second).orElseThrow();
+    }
+
+    private String entry(String key) {
+        try {
+            return Files.readString(envFile).lines().filter(line -> line.startsWith(key + "=")).findFirst().orElseThrow()
+                    .replaceAll("^[^\"]*\"|\"$", "");
+        } catch (IOException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    private JsonNode createRequest() {
+        return json(sandbox.exchanges().stream().filter(exchange -> exchange.method().equals("POST") && exchange.path().endsWith("/branches"))
+                .findFirst().orElseThrow().requestBody());
+    }
+
+    /** Returns the status of each request to Neon with this method. */
+    private List<String> statuses(String method) {
+        return sandbox.exchanges().stream().filter(exchange -> exchange.method().equals(method) && exchange.path().startsWith("/api/"))
+                .map(exchange -> String.valueOf(exchange.status())).toList();
+    }
+
+    private static JsonNode json(String text) {
+        try {
+            return NeonApi.JSON.readTree(text);
+        } catch (JsonProcessingException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    private static String sorted(JsonNode object) {
+        Map<String, String> fields = new TreeMap<>();
+        object.properties().forEach(field -> fields.put(field.getKey(), field.getValue().asText()));
+        return NeonApi.JSON.valueToTree(fields).toString();
+    }
+}
