@@ -103,12 +103,14 @@ class NeonCi {
     }
 
     private static String unmatched(UnmatchedArgumentException e) {
-        String argument = e.getUnmatched().get(0);
-        if (!argument.startsWith("-")) {
+        String option = e.getUnmatched().get(0).replaceFirst("(?s)=.*", "");
+        if (!option.startsWith("-")) {
             return "There is an argument too many; a value with spaces needs quotes.";
         }
-        String likely = e.getSuggestions().isEmpty() ? "" : "; did you mean '" + e.getSuggestions().get(0) + "'?";
-        return "Unknown option '" + argument.replaceFirst("(?s)=.*", "") + "'" + (likely.isEmpty() ? "." : likely);
+        List<String> likely = e.getSuggestions();
+        String likeliest = likely.stream().filter(name -> name.startsWith(option)).findFirst().or(() -> likely.stream().findFirst())
+                .map(name -> "; did you mean '" + name + "'?").orElse(".");
+        return "Unknown option '" + option + "'" + likeliest;
     }
 
     private static void printError(CommandLine command, String message) {
@@ -171,12 +173,12 @@ class SharedOptions {
 
     String appId() {
         String value = required(appId, "--app-id", "AWS_APP_ID");
-        return matching("d[a-z0-9]{1,19}", value, "--app-id", "an Amplify app id such as d1a2b3c4d5");
+        return matching("d[a-z0-9]{1,19}", value, "--app-id", "must be an Amplify app id such as d1a2b3c4d5");
     }
 
     String projectId() {
         String value = required(projectId, "--neon-project-id", "NEON_PROJECT_ID");
-        return matching(NeonApi.ID.pattern(), value, "--neon-project-id", "a Neon project id such as quiet-river-12345678");
+        return matching(NeonApi.ID.pattern(), value, "--neon-project-id", "must be a Neon project id such as quiet-river-12345678");
     }
 
     /** Checks the options of both commands, before anything is sent. */
@@ -213,7 +215,7 @@ class SharedOptions {
 
     private String region() {
         String value = optional(region, "--region", "AWS_REGION", "AWS_DEFAULT_REGION");
-        return value == null ? null : matching("[a-z0-9-]+", value, "--region", "an AWS region such as eu-west-1");
+        return value == null ? null : matching("[a-z0-9-]+", value, "--region", "must be an AWS region such as eu-west-1");
     }
 
     /** The API key is sent there, so it must be a place that nobody can listen on the way to. */
@@ -223,7 +225,7 @@ class SharedOptions {
             return URI.create("https://console.neon.tech/api/v2");
         }
         matching("https://[^/?#@\\s]+(/[^?#@\\s]*)?|http://(localhost|127(\\.\\d{1,3}){3}|\\[::1])(:\\d+)?(/[^?#@\\s]*)?", value, "--api-host",
-                "an https address (http only for this machine)");
+                "must be an https address (http only for this machine)");
         try {
             return new URI(value.replaceFirst("/+$", ""));
         } catch (java.net.URISyntaxException e) {
@@ -234,7 +236,7 @@ class SharedOptions {
     /** Returns the option's value, or the first of its variables that is not blank, or null. */
     String optional(String value, String option, String... variables) {
         if (value != null) {
-            return matching("(?s).*\\S.*", value, option, "not blank");
+            return matching("(?s).*\\S.*", value, option, "must not be blank");
         }
         for (String variable : variables) {
             if (environmentVariable(variable) != null) {
@@ -252,9 +254,9 @@ class SharedOptions {
         return found;
     }
 
-    String matching(String pattern, String value, String option, String wanted) {
+    String matching(String pattern, String value, String option, String demand) {
         if (!value.matches(pattern)) {
-            throw usage("Invalid value for option '" + option + "': it must be " + wanted + ".");
+            throw usage("Invalid value for option '" + option + "': it " + demand + ".");
         }
         return value;
     }
@@ -537,7 +539,7 @@ class CreateBranch implements Callable<Integer> {
         shared.optional(parentBranch, "--parent-branch");
         shared.optional(roleName, "--role-name");
         shared.optional(databaseName, "--database-name");
-        shared.matching("[A-Za-z_][A-Za-z0-9_]*", envVar, "--env-var", "the name of a variable, such as DATABASE_URL");
+        shared.matching("[A-Za-z_][A-Za-z0-9_]*", envVar, "--env-var", "must be the name of a variable, such as DATABASE_URL");
         envFiles.forEach(file -> shared.optional(file.toString(), "--env-file"));
         if (suspendTimeout != 0 && suspendTimeout != -1 && (suspendTimeout < 60 || suspendTimeout > 604_800)) {
             throw shared.usage("Invalid value for option '--suspend-timeout': it must be 0, -1, or 60 to 604800 seconds.");

@@ -1,0 +1,289 @@
+//SOURCES Cli.java
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Bad input: one clear sentence, exit code 2 for the command line and 1 for what is not there, and nothing is changed. */
+class CommandLineTest {
+
+    @TempDir
+    Path folder;
+
+    private Path envFile;
+    private Sandbox sandbox;
+
+    @BeforeEach
+    void start() throws IOException {
+        envFile = Files.writeString(folder.resolve(".env"), "A=1\n");
+        sandbox = Sandbox.withoutPostgres();
+    }
+
+    @AfterEach
+    void stop() throws IOException {
+        assertEquals("A=1\n", Files.readString(envFile));
+        assertEquals(1, sandbox.neon().branches().size());
+        sandbox.close();
+    }
+
+    @ParameterizedTest(name = "{0}={1}")
+    @CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
+            --app-id          | ``            | it must not be blank
+            --app-id          | D1ABC         | it must be an Amplify app id such as d1a2b3c4d5
+            --app-id          | d1-abc        | it must be an Amplify app id such as d1a2b3c4d5
+            --app-id          | *             | it must be an Amplify app id such as d1a2b3c4d5
+            --neon-project-id | ` `           | it must not be blank
+            --neon-project-id | a/b           | it must be a Neon project id such as quiet-river-12345678
+            --api-key-param   | ``            | it must not be blank
+            --region          | ``            | it must not be blank
+            --region          | eu/west       | it must be an AWS region such as eu-west-1
+            --api-host        | ``            | it must not be blank
+            --api-host        | http://neon.example  | it must be an https address (http only for this machine)
+            --api-host        | http://127.0.0.1.evil.example | it must be an https address (http only for this machine)
+            --api-host        | https://u:p@h/ | it must be an https address (http only for this machine)
+            --api-host        | ftp://h       | it must be an https address (http only for this machine)
+            --wait            | 5             | it must be a time such as 90s, 5m, 12h or 7d
+            --wait            | 0s            | it must be a time such as 90s, 5m, 12h or 7d
+            --wait            | -5m           | it must be a time such as 90s, 5m, 12h or 7d
+            """)
+    void both_commands_name_an_option_with_a_bad_value(String option, String value, String reason) {
+        for (String command : List.of("create-branch", "cleanup-branches")) {
+            Cli.Result result = Cli.run(sandbox, command, option, value);
+            assertTrue(result.err().matches("neon-ci: Invalid value for option '" + option + "'.*: .*\n"), result.err());
+            assertTrue(result.err().contains(": " + reason + ". See 'neon-ci " + command + " --help'.\n"), result.err());
+            assertRefused(result);
+        }
+    }
+
+    @ParameterizedTest(name = "{0}={1}")
+    @CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
+            --branch-name     | ``       | it must not be blank
+            --parent-branch   | ``       | it must not be blank
+            --role-name       | ` `      | it must not be blank
+            --database-name   | ``       | it must not be blank
+            --env-file        | ``       | it must not be blank
+            --env-var         | ``       | it must be the name of a variable, such as DATABASE_URL
+            --env-var         | A B      | it must be the name of a variable, such as DATABASE_URL
+            --env-var         | 1A       | it must be the name of a variable, such as DATABASE_URL
+            --env-var         | A=B      | it must be the name of a variable, such as DATABASE_URL
+            --suspend-timeout | 59       | it must be 0, -1, or 60 to 604800 seconds
+            --suspend-timeout | 604801   | it must be 0, -1, or 60 to 604800 seconds
+            --suspend-timeout | -2       | it must be 0, -1, or 60 to 604800 seconds
+            --suspend-timeout | five     | 'five' is not an int
+            --expires-in      | 31d      | Neon takes at most 30d
+            --expires-in      | 721h     | Neon takes at most 30d
+            --expires-in      | tomorrow | it must be a time such as 90s, 5m, 12h or 7d
+            --output          | yaml     | expected one of [text, json] (case-insensitive) but was 'yaml'
+            """)
+    void create_branch_names_an_option_with_a_bad_value(String option, String value, String reason) {
+        Cli.Result result = create(option, value);
+        assertTrue(result.err().matches("neon-ci: Invalid value for option '" + option + "'.*\n"), result.err());
+        assertTrue(result.err().contains(": " + reason + ". See 'neon-ci create-branch --help'.\n"), result.err());
+        assertRefused(result);
+    }
+
+    @ParameterizedTest(name = "{0}={1}")
+    @CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
+            --keep          | ``  | it must not be blank
+            --max-deletions | -1  | it must not be negative
+            --max-deletions | all | 'all' is not an int
+            """)
+    void cleanup_branches_names_an_option_with_a_bad_value(String option, String value, String reason) {
+        Cli.Result result = Cli.run(sandbox, "cleanup-branches", option, value);
+        assertEquals("neon-ci: Invalid value for option '" + option + "': " + reason + ". See 'neon-ci cleanup-branches --help'.\n", result.err());
+        assertRefused(result);
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', textBlock = """
+            AWS_APP_ID         | Missing required option '--app-id' (or the variable AWS_APP_ID).
+            NEON_PROJECT_ID    | Missing required option '--neon-project-id' (or the variable NEON_PROJECT_ID).
+            AWS_BRANCH         | Missing required option '--branch-name' (or the variable AWS_BRANCH).
+            NEON_API_KEY_PARAM | Missing the Neon API key: name the SSM parameter that holds it with --api-key-param or NEON_API_KEY_PARAM, or set NEON_API_KEY.
+            """)
+    void names_what_is_missing_and_a_blank_variable_is_missing(String variable, String message) {
+        for (String blank : List.of("", " ", "\t\n")) {
+            Cli.Result result = Cli.run(sandbox, Map.of(variable, blank), "create-branch");
+            assertEquals("neon-ci: " + message + " See 'neon-ci create-branch --help'.\n", result.err());
+            assertRefused(result);
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"AWS_APP_ID", "NEON_PROJECT_ID", "NEON_API_HOST", "AWS_REGION"})
+    void checks_a_variable_like_its_option(String variable) {
+        assertRefused(Cli.run(sandbox, Map.of(variable, "not/valid"), "create-branch"));
+    }
+
+    @Test
+    void falls_back_from_option_to_variable_to_default() {
+        Map<String, String> unset = new HashMap<>(Map.of("AWS_REGION", "", "AWS_DEFAULT_REGION", "us-west-2"));
+        Cli.Result fromVariable = Cli.run(sandbox, unset, "cleanup-branches", "--api-key-param", "/nowhere");
+        assertTrue(fromVariable.err().contains("SSM parameter /nowhere in region us-west-2: ParameterNotFound"), fromVariable.err());
+        Cli.Result fromOption = Cli.run(sandbox, unset, "cleanup-branches", "--api-key-param", "/nowhere", "--region", "sa-east-1");
+        assertTrue(fromOption.err().contains(" in region sa-east-1: "), fromOption.err());
+    }
+
+    @Test
+    void a_value_that_was_not_understood_is_not_repeated() {
+        for (String[] args : List.of(new String[] {"--api-key", sandbox.apiKey()}, new String[] {"--api-key=" + sandbox.apiKey()},
+                new String[] {sandbox.apiKey()})) {
+            assertRefused(create(args));
+        }
+        assertEquals("neon-ci: Unknown option '--api-key'; did you mean '--api-key-param'? See 'neon-ci create-branch --help'.\n",
+                create("--api-key=" + sandbox.apiKey()).err());
+    }
+
+    @Test
+    void the_misspelt_suspend_timeout_is_not_ignored() {
+        Cli.Result result = create("--suspend_timeout", "60");
+        assertEquals("neon-ci: Unknown option '--suspend_timeout'; did you mean '--suspend-timeout'? See 'neon-ci create-branch --help'.\n",
+                result.err());
+        assertRefused(result);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"--branch-name", "--app-id", "--env-file"})
+    void an_option_is_not_taken_for_the_value_of_the_one_before(String option) {
+        Cli.Result result = create(option, "--dry-run");
+        assertEquals("neon-ci: Expected parameter for option '" + option + "' but found '--dry-run'. See 'neon-ci create-branch --help'.\n",
+                result.err());
+        assertRefused(result);
+    }
+
+    @Test
+    void a_name_with_spaces_that_was_not_quoted_is_refused() {
+        Cli.Result result = create("--branch-name", "my", "branch");
+        assertEquals("neon-ci: There is an argument too many; a value with spaces needs quotes. See 'neon-ci create-branch --help'.\n",
+                result.err());
+        assertRefused(result);
+    }
+
+    @Test
+    void without_a_command_it_says_how_to_get_help() {
+        Cli.Result result = Cli.run(sandbox);
+        assertEquals("neon-ci: Missing required subcommand. See 'neon-ci --help'.\n", result.err());
+        assertRefused(result);
+    }
+
+    @Test
+    void help_goes_to_stdout_and_names_every_option_that_the_parser_knows() {
+        for (String command : List.of("create-branch", "cleanup-branches")) {
+            Cli.Result help = Cli.run(sandbox, command, "--help");
+            assertEquals(0, help.exitCode());
+            assertEquals("", help.err());
+            NeonCi.commandLine(Map.of()).getSubcommands().get(command).getCommandSpec().options().stream()
+                    .filter(option -> !option.hidden())
+                    .forEach(option -> assertTrue(help.out().contains(option.longestName()), option.longestName()));
+        }
+    }
+
+    @Test
+    void defaults_hold_when_the_option_is_left_out() {
+        Cli.Result help = Cli.run(sandbox, "create-branch", "--help");
+        assertTrue(help.out().replaceAll("\\s+", " ").contains("Env file to write, repeatable. Default: .env."), help.out());
+        Cli.Result plan = create("--dry-run");
+        assertTrue(plan.err().contains(" from 'production', and write the connection strings of role 'neondb_owner' and database 'neondb' to "
+                + envFile + ".\n"), plan.err());
+    }
+
+    @Test
+    void a_missing_parameter_is_named_with_the_place_and_the_next_step() {
+        Cli.Result result = create("--api-key-param", "/nowhere");
+        assertTrue(result.err().matches("neon-ci: Could not read SSM parameter /nowhere in region eu-central-1: ParameterNotFound \\(request"
+                + " [0-9a-f-]+\\); check --api-key-param and --region, or make it with 'aws ssm put-parameter --type SecureString --name \\.\\.\\."
+                + " --value \\.\\.\\.'\\.\n"), result.err());
+        assertFailed(result);
+    }
+
+    @Test
+    void a_denied_parameter_names_the_action_the_arn_and_the_role() {
+        sandbox.aws().deny("ssm:GetParameter");
+        Cli.Result result = create();
+        assertTrue(result.err().matches("neon-ci: Could not read SSM parameter /neon/api-key in region eu-central-1: AccessDeniedException"
+                + " \\(request [0-9a-f-]+\\); allow ssm:GetParameter on arn:aws:ssm:eu-central-1:ACCOUNT:parameter/neon/api-key in the Amplify"
+                + " app's service role\\.\n"), result.err());
+        assertFailed(result);
+    }
+
+    @Test
+    void a_denied_list_of_branches_names_the_action_the_arn_and_the_role() {
+        sandbox.aws().deny("amplify:ListBranches");
+        Cli.Result result = Cli.run(sandbox, "cleanup-branches");
+        assertTrue(result.err().endsWith("; allow amplify:ListBranches on arn:aws:amplify:eu-central-1:ACCOUNT:apps/d1a2b3c4d5e6f7/* in the"
+                + " Amplify app's service role.\n"), result.err());
+        assertFailed(result);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"", "two words", "napi_line\nbreak"})
+    void a_parameter_that_holds_no_key_is_named_and_not_shown(String value) {
+        sandbox.aws().secureString("/neon/api-key", value);
+        Cli.Result result = create();
+        assertEquals("neon-ci: The value of SSM parameter /neon/api-key is no Neon API key: it is empty, or has a space or a line break in"
+                + " it; store the key alone.\n", result.err());
+        assertFailed(result);
+    }
+
+    @Test
+    void a_refused_key_is_named_by_where_it_came_from() {
+        Cli.Result result = Cli.run(sandbox, Map.of("NEON_API_KEY_PARAM", "", "NEON_API_KEY", "napi_wrong"), "create-branch", "--env-file",
+                envFile.toString());
+        assertTrue(result.err().matches("neon-ci: Could not list the branches of Neon project quiet-sandbox-12345678: Neon answered 401.*"
+                + " \\(request [0-9a-f-]+\\); check the API key in NEON_API_KEY\\.\n"), result.err());
+        assertFailed(result);
+    }
+
+    @Test
+    void a_missing_project_is_named() {
+        Cli.Result result = create("--neon-project-id", "another");
+        assertTrue(result.err().matches("neon-ci: Could not list the branches of Neon project another: Neon answered 404, .* \\(request"
+                + " [0-9a-f-]+\\); check --neon-project-id, and that the API key in SSM parameter /neon/api-key is for this project\\.\n"),
+                result.err());
+        assertFailed(result);
+    }
+
+    @Test
+    void a_missing_parent_is_named() {
+        Cli.Result result = create("--parent-branch", "stagin");
+        assertEquals("neon-ci: Neon project quiet-sandbox-12345678 has no branch 'stagin' to branch from; check --parent-branch and"
+                + " --neon-project-id.\n", result.err());
+        assertFailed(result);
+    }
+
+    private Cli.Result create(String... args) {
+        List<String> all = new ArrayList<>(List.of("create-branch", "--env-file", envFile.toString()));
+        all.addAll(List.of(args));
+        return Cli.run(sandbox, all.toArray(String[]::new));
+    }
+
+    /** The command line is wrong, so nothing was asked of anyone. */
+    private void assertRefused(Cli.Result result) {
+        assertEquals(2, result.exitCode());
+        assertEquals("", result.out());
+        assertEquals(1, result.err().lines().count(), result.err());
+        assertEquals(List.of(), sandbox.exchanges());
+    }
+
+    private void assertFailed(Cli.Result result) {
+        assertEquals(1, result.exitCode());
+        assertEquals("", result.out());
+        assertEquals(1, result.err().lines().count(), result.err());
+        assertFalse(sandbox.exchanges().stream().anyMatch(exchange -> !exchange.method().equals("GET") && exchange.path().startsWith("/api")));
+    }
+}
