@@ -1,4 +1,6 @@
 //DEPS org.postgresql:postgresql:42.7.14
+//DEPS commons-io:commons-io:2.21.0
+//DEPS org.apache.commons:commons-lang3:3.20.0
 //DEPS org.apache.commons:commons-compress:1.28.0
 // The AWS SDK comes first and would have older ones of these two.
 //DEPS commons-io:commons-io:2.20.0

@@ -1,0 +1,172 @@
+///usr/bin/env jbang "$0" "$@" ; exit $?
+//JAVA 17+
+//DESCRIPTION Try neon-ci against stand-ins for Neon and AWS with a real PostgreSQL on this machine
+//RUNTIME_OPTIONS -XX:+UseSerialGC
+//MAIN NeonCiSandbox
+//SOURCES ../neon-ci.java
+//SOURCES Sandbox.java
+
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.sql.Connection;
+import java.sql.ResultSet;
+import java.sql.SQLException;
+import java.sql.Statement;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+
+/**
+ * The sandbox as a program, for someone who has no Neon project and no AWS account: it tells the story of a branch, runs one command, or
+ * stays up for commands from another terminal. The commands it runs are neon-ci's own.
+ */
+class NeonCiSandbox {
+
+    private static final String USAGE = """
+            Usage: sandbox                           see a branch come and go
+                   sandbox create-branch [...]       run this command there, in this folder
+                   sandbox cleanup-branches [...]    run this command there
+                   sandbox serve                     keep it up, for commands from another terminal""";
+
+    public static void main(String... args) throws Exception {
+        System.exit(run(args));
+    }
+
+    private static int run(String... args) throws Exception {
+        switch (args.length == 0 ? "" : args[0]) {
+            case "" -> {
+                tellStory(new PrintWriter(System.out, true));
+                return 0;
+            }
+            case "create-branch", "cleanup-branches" -> {
+                return runCommand(args);
+            }
+            case "serve" -> {
+                serve();
+                return 0;
+            }
+            case "--help", "-h" -> {
+                System.out.println(USAGE);
+                return 0;
+            }
+            default -> {
+                System.err.println(USAGE);
+                return 2;
+            }
+        }
+    }
+
+    private static int runCommand(String... args) {
+        try (Sandbox sandbox = startWithOrphan()) {
+            int exitCode = neonCi(sandbox, "feature/login", new PrintWriter(System.out, true), new PrintWriter(System.err, true), args);
+            System.err.println("The sandbox is gone now; 'sandbox serve' keeps one up.");
+            return exitCode;
+        }
+    }
+
+    private static void serve() throws InterruptedException {
+        Sandbox sandbox = startWithOrphan();
+        System.err.println("Paste these lines into another terminal and run neon-ci there. Ctrl-C ends the sandbox.");
+        new TreeMap<>(sandbox.environment()).forEach((name, value) -> System.out.println("export " + name + "='" + value + "'"));
+        // Waits for a thread that never ends, its own. PostgreSQL is stopped and deleted on the JVM's way out.
+        Thread.currentThread().join();
+    }
+
+    /** Starts a sandbox in which there is something to clean up. */
+    private static Sandbox startWithOrphan() {
+        System.err.println("Starting stand-ins for Neon, SSM and Amplify, and PostgreSQL.");
+        Sandbox sandbox = Sandbox.start();
+        sandbox.neon().add(SandboxAws.APP_ID + "-feature/forgotten");
+        return sandbox;
+    }
+
+    /** Runs the story of one branch and shows it. Throws IllegalStateException if it does not go as it is told. */
+    private static void tellStory(PrintWriter out) throws IOException, SQLException {
+        out.println("Starting stand-ins for Neon, SSM and Amplify, and PostgreSQL.");
+        Path folder = Files.createTempDirectory("neon-ci-");
+        Path envFile = folder.resolve(".env");
+        try (Sandbox sandbox = Sandbox.start()) {
+            String production = sandbox.neon().connectionString("production");
+
+            out.println("\nAmplify builds the branch feature/login, and the build gives it a Neon branch:");
+            show(sandbox, out, "feature/login", "create-branch", "--env-file", envFile.toString());
+            String preview = databaseUrl(envFile);
+
+            out.println("\nWhoever connects to the DATABASE_URL in that file finds production's customers:");
+            out.println("feature/login has " + customers(preview) + ".");
+
+            out.println("\nA customer added there is not added to production:");
+            addCustomer(preview, "Dune Diner");
+            out.println("feature/login has " + customers(preview) + ".");
+            out.println("production has " + customers(production) + ".");
+
+            out.println("\nThe next build of feature/login finds its Neon branch as it was left:");
+            show(sandbox, out, "feature/login", "create-branch", "--env-file", envFile.toString());
+            require(databaseUrl(envFile).equals(preview), "the second build got the database of the first");
+            out.println("feature/login has " + customers(preview) + ".");
+
+            out.println("\nThen feature/login is deleted in Amplify. The next build of main says what a clean-up would do:");
+            sandbox.aws().removeBranch("feature/login");
+            show(sandbox, out, "main", "cleanup-branches", "--dry-run");
+
+            out.println("\nAnd does it:");
+            show(sandbox, out, "main", "cleanup-branches");
+            out.println("\nThe Neon project is left with: " + String.join(", ", neonBranches(sandbox)) + ".");
+        }
+        out.println("The env file is left to look at, though its database is gone: " + envFile);
+    }
+
+    private static void show(Sandbox sandbox, PrintWriter out, String amplifyBranch, String... args) {
+        out.println("$ AWS_BRANCH=" + amplifyBranch + " jbang neon-ci.java " + String.join(" ", args));
+        require(neonCi(sandbox, amplifyBranch, out, out, args) == 0, args[0] + " succeeded");
+    }
+
+    private static void require(boolean truth, String claim) {
+        if (!truth) {
+            throw new IllegalStateException("the story is not true: it is not so that " + claim);
+        }
+    }
+
+    /** Runs neon-ci in this JVM, with the variables of an Amplify build of this branch and no others: nothing real is ever reached. */
+    private static int neonCi(Sandbox sandbox, String amplifyBranch, PrintWriter out, PrintWriter err, String... args) {
+        sandbox.systemProperties().forEach(System::setProperty);
+        Map<String, String> environment = new HashMap<>(sandbox.environment());
+        environment.put("AWS_BRANCH", amplifyBranch);
+        return NeonCi.commandLine(environment).setOut(out).setErr(err).execute(args);
+    }
+
+    private static String databaseUrl(Path envFile) throws IOException {
+        for (String line : Files.readAllLines(envFile)) {
+            if (line.startsWith("DATABASE_URL=")) {
+                return line.substring(line.indexOf('"') + 1, line.lastIndexOf('"'));
+            }
+        }
+        throw new IllegalStateException("there is no DATABASE_URL in " + envFile);
+    }
+
+    private static String customers(String connectionString) throws SQLException {
+        List<String> names = new ArrayList<>();
+        try (Connection connection = SandboxPostgres.connect(connectionString);
+                Statement statement = connection.createStatement();
+                ResultSet rows = statement.executeQuery("SELECT name FROM customers ORDER BY id")) {
+            while (rows.next()) {
+                names.add(rows.getString(1));
+            }
+        }
+        return String.join(", ", names);
+    }
+
+    private static void addCustomer(String connectionString, String name) throws SQLException {
+        try (Connection connection = SandboxPostgres.connect(connectionString); Statement statement = connection.createStatement()) {
+            statement.executeUpdate("INSERT INTO customers (name) VALUES ('" + name + "')");
+        }
+    }
+
+    private static List<String> neonBranches(Sandbox sandbox) {
+        return sandbox.neon().branches().stream().map(branch -> branch.name).toList();
+    }
+}
