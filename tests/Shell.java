@@ -8,11 +8,13 @@ import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 
-/// Runs a program as a child process and gives back all it said. It never lets the caller's environment leak into
-/// the child, so that a test does the same on a developer's machine as on a build server.
+/**
+ * Runs a program as a child process and gives back all it said. It never lets the caller's environment leak into
+ * the child, so that a test does the same on a developer's machine as on a build server.
+ */
 final class Shell {
 
-    /// What a finished child left: its exit code and everything it wrote, decoded as UTF-8.
+    /** What a finished child left: its exit code and everything it wrote, decoded as UTF-8. */
     record Result(int exitCode, String out, String err) {
     }
 
@@ -21,13 +23,15 @@ final class Shell {
     private Shell() {
     }
 
-    /// Runs `command` in `folder` with an empty stdin and waits for it.
-    ///
-    /// The child's environment is `env` and no more, except that `PATH` is this process's, `JAVA_HOME` is the Java this
-    /// test runs on and the locale is UTF-8, where `env` does not say otherwise.
-    ///
-    /// Throws IllegalStateException, with what the child had said so far, when it runs for longer than five minutes;
-    /// it and all its own children are dead by then. Throws UncheckedIOException when it cannot be started.
+    /**
+     * Runs {@code command} in {@code folder} with an empty stdin and waits for it.
+     *
+     * <p>The child's environment is {@code env} and no more, except that {@code PATH} is this process's, {@code JAVA_HOME} is the Java this
+     * test runs on and the locale is UTF-8, where {@code env} does not say otherwise.
+     *
+     * <p>Throws IllegalStateException, with what the child had said so far, when it runs for longer than five minutes;
+     * it and all its own children are dead by then. Throws UncheckedIOException when it cannot be started.
+     */
     static Result run(Path folder, Map<String, String> env, String... command) {
         try {
             // Files instead of pipes: a child that leaves a process of its own behind cannot hold up the reading.
