@@ -241,6 +241,10 @@ final class SandboxNeon {
         if (parts.length > 3 && !"count".equals(item)) {
             parts[3] = "{id}";
         }
+        String role = parts.length > 5 ? parts[5] : "";
+        if (parts.length > 5) {
+            parts[5] = "{role}";
+        }
         String route = request.method() + " /" + String.join("/", parts);
         countRequest(route);
         if (!PROJECT_ID.equals(project)) {
@@ -260,6 +264,7 @@ final class SandboxNeon {
             case "POST /projects/{project}/branches/{id}/restore" -> ok(restoreBranch(existing(item), read(request.body())));
             case "GET /projects/{project}/branches/{id}/endpoints" -> ok(mapper.createObjectNode().set("endpoints", endpoints(existing(item))));
             case "GET /projects/{project}/branches/{id}/roles" -> ok(mapper.createObjectNode().set("roles", roles(existing(item))));
+            case "GET /projects/{project}/branches/{id}/roles/{role}/reveal_password" -> ok(revealPassword(existing(item), role));
             case "GET /projects/{project}/branches/{id}/databases" -> ok(mapper.createObjectNode().set("databases", databases(existing(item))));
             case "POST /projects/{project}/endpoints" -> created(createEndpoint(read(request.body())));
             case "GET /projects/{project}/operations/{id}" -> ok(getOperation(item));
@@ -497,6 +502,13 @@ final class SandboxNeon {
         }
         operation.polled();
         return SandboxNeonJson.wrap("operation", json.operation(operation));
+    }
+
+    private ObjectNode revealPassword(SandboxBranch branch, String role) {
+        if (!branch.passwords.containsKey(role)) {
+            throw new Refusal(404, "role not found");
+        }
+        return mapper.createObjectNode().put("password", branch.passwords.get(role));
     }
 
     private ObjectNode connectionUri(Map<String, String> query) {
