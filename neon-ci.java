@@ -5,8 +5,7 @@
 //DEPS org.slf4j:slf4j-nop:2.0.20
 //DEPS info.picocli:picocli:4.7.7
 //DEPS com.fasterxml.jackson.core:jackson-databind:2.23.0
-//DEPS software.amazon.awssdk:ssm:2.40.2
-//DEPS software.amazon.awssdk:amplify:2.40.2
+//DEPS software.amazon.awssdk:auth:2.40.2
 //DEPS software.amazon.awssdk:url-connection-client:2.40.2
 //SOURCES lib/Aws.java
 //SOURCES lib/BranchName.java
@@ -194,7 +193,7 @@ class SharedOptions {
     }
 
     Aws aws() {
-        return new Aws(region(), start.plus(wait), verboseLines());
+        return new Aws(region(), this::environmentVariable, start.plus(wait), verboseLines());
     }
 
     /** Fetches the key. */
