@@ -29,8 +29,9 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HexFormat;
 import java.util.List;
-import java.util.Optional;
 import java.util.Properties;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.ReentrantLock;
 import java.util.stream.Stream;
 
 import io.zonky.test.db.postgres.embedded.DefaultPostgresBinaryResolver;
@@ -59,6 +60,8 @@ final class SandboxPostgres implements AutoCloseable {
     private final Path folder;
     private final String password = randomPassword();
     private final Thread closeAtExit = new Thread(this::stop, "sandbox-postgres-close");
+    private final Thread starter = Thread.currentThread();
+    private final ReentrantLock startOrStop = new ReentrantLock();
     private EmbeddedPostgres server;
     private boolean isStopped;
 
@@ -70,16 +73,19 @@ final class SandboxPostgres implements AutoCloseable {
             throw new UncheckedIOException(e);
         }
         Runtime.getRuntime().addShutdownHook(closeAtExit);
+        startOrStop.lock();
         try {
             start();
-        } catch (IOException | RuntimeException e) {
+        } catch (IOException | RuntimeException | ExceptionInInitializerError e) {
             close();
             throw new IllegalStateException("PostgreSQL did not start; as root it needs to be allowed 'unshare -U', which some containers"
                     + " forbid: run as an ordinary user there", e);
+        } finally {
+            startOrStop.unlock();
         }
     }
 
-    private synchronized void start() throws IOException {
+    private void start() throws IOException {
         if (isStopped) {
             throw new IllegalStateException("the JVM is ending");
         }
@@ -87,7 +93,7 @@ final class SandboxPostgres implements AutoCloseable {
         server = builder()
                 .setPgBinaryResolver(new Binaries())
                 .setOverrideWorkingDirectory(folder.toFile())
-                .setDataDirectory(folder.resolve("data"))
+                .setDataDirectory(dataFolder())
                 .setPGStartupWait(STARTUP)
                 .setRegisterShutdownHook(false)
                 .setServerConfig("unix_socket_directories", "")
@@ -124,15 +130,20 @@ final class SandboxPostgres implements AutoCloseable {
     }
 
     /** Waits for a start that is under way, so that nothing comes up after it has been taken down. */
-    private synchronized void stop() {
-        isStopped = true;
+    private void stop() {
         try {
-            Optional<ProcessHandle> process = process();
+            while (!startOrStop.tryLock(100, TimeUnit.MILLISECONDS)) {
+                // Ctrl-C ends our child processes too, and the library would go on waiting for what they were to do.
+                if (Files.exists(dataFolder()) && ProcessHandle.current().children().findAny().isEmpty()) {
+                    starter.interrupt();
+                }
+            }
+            isStopped = true;
             if (server != null) {
                 server.close();
             }
-            // The library gives up after some seconds, or never got hold of the server it started.
-            process.ifPresent(ProcessHandle::destroyForcibly);
+            // The library gives up after some seconds, and may not have got hold of a server that it had started.
+            ProcessHandle.allProcesses().filter(this::isOurs).forEach(ProcessHandle::destroyForcibly);
             try (Stream<Path> files = Files.walk(folder)) {
                 for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
                     Files.deleteIfExists(file);
@@ -140,16 +151,18 @@ final class SandboxPostgres implements AutoCloseable {
             }
         } catch (IOException e) {
             throw new UncheckedIOException(e);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
         }
     }
 
-    /** Finds the server by the file that it keeps in its data folder, whose first line is its process id. */
-    private Optional<ProcessHandle> process() throws IOException {
-        Path file = folder.resolve("data").resolve("postmaster.pid");
-        if (!Files.exists(file)) {
-            return Optional.empty();
-        }
-        return ProcessHandle.of(Long.parseLong(Files.readAllLines(file).get(0).strip()));
+    /** The library makes this folder when it has unpacked the server and goes on to run it. */
+    private Path dataFolder() {
+        return folder.resolve("data");
+    }
+
+    private boolean isOurs(ProcessHandle process) {
+        return process.info().command().filter(program -> Path.of(program).startsWith(folder)).isPresent();
     }
 
     /** Makes the databases of the first branch, with a few customers in a table. */

@@ -33,7 +33,25 @@ class NeonCiSandbox {
                    sandbox serve                     keep it up, for commands from another terminal""";
 
     public static void main(String... args) throws Exception {
-        System.exit(run(args));
+        try {
+            System.exit(run(args));
+        } catch (Exception e) {
+            // After Ctrl-C the clouds are gone from under whatever was being done, and that is no news.
+            if (!isEnding()) {
+                throw e;
+            }
+        }
+    }
+
+    private static boolean isEnding() {
+        Thread nothing = new Thread();
+        try {
+            Runtime.getRuntime().addShutdownHook(nothing);
+            Runtime.getRuntime().removeShutdownHook(nothing);
+            return false;
+        } catch (IllegalStateException e) {
+            return true;
+        }
     }
 
     private static int run(String... args) throws Exception {
