@@ -124,7 +124,7 @@ final class Sandbox implements AutoCloseable {
      *
      * @param method the requests' method
      * @param pathPattern a regular expression that is found in their path, for instance {@code /branches$}, or in their path and one of
-     *     their parameters' names, for instance {@code /branches\\?cursor$}
+     *     their parameters, for instance {@code /branches\\?cursor$} or {@code /connection_uri\\?pooled=true$}
      * @param times how many of them go wrong before the next succeeds, or -1 for all
      */
     void fail(String method, String pathPattern, int times, Fault fault) {

@@ -70,7 +70,8 @@ final class SandboxHttp implements AutoCloseable {
 
         private boolean isFor(Request request) {
             return method.equals(request.method()) && (path.matcher(request.path()).find()
-                    || request.query().keySet().stream().anyMatch(name -> path.matcher(request.path() + "?" + name).find()));
+                    || request.query().entrySet().stream().anyMatch(parameter -> path.matcher(request.path() + "?" + parameter.getKey()).find()
+                            || path.matcher(request.path() + "?" + parameter).find()));
         }
     }
 
@@ -104,7 +105,7 @@ final class SandboxHttp implements AutoCloseable {
 
     /**
      * Makes the next {@code times} requests of this method, with this pattern in their path, go wrong; -1 means all of them. The pattern
-     * may end in a question mark and the name of a parameter that the request has.
+     * may end in a question mark and a parameter that the request has: its name, or its name, an equals sign and its decoded value.
      */
     void fail(String method, String pathPattern, int times, Fault fault) {
         synchronized (faults) {
