@@ -220,6 +220,10 @@ final class Aws {
             // Some services put the code between their own name and an address.
             throw new AwsException(answer.statusCode(), code.replaceFirst("^.*#", "").replaceFirst(":.*", ""), requestId, null);
         }
+        if (!json.isObject()) {
+            // It was cut off, or made by something between AWS and here.
+            throw new AwsException(0, "", requestId, null);
+        }
         return json;
     }
 
