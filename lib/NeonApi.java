@@ -449,7 +449,8 @@ final class NeonApi {
         if (answer.status() / 100 != 2) {
             throw refusal(answer, json, requestId, what);
         }
-        if (json == null && !method.equals("DELETE")) {
+        // Only 204 has no body, the answer for a branch that was gone already.
+        if (json == null && answer.status() != 204) {
             throw new NeonException("Could not " + what + ": " + host + " answered with something that is not Neon's (request "
                     + requestId + "); check --api-host and any proxy, or run again later.", 0, "", "", null, null);
         }
@@ -558,7 +559,7 @@ final class NeonApi {
     private static String reason(IOException e) {
         return e instanceof UnknownHostException ? "unknown host"
                 : e instanceof SocketTimeoutException || e instanceof HttpTimeoutException ? "timed out"
-                : e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage();
+                : e.getMessage() == null ? "no connection" : e.getMessage();
     }
 
     /** Reads a Retry-After header, which counts seconds or names a date; null when there is none that makes sense. */
