@@ -1,0 +1,271 @@
+//SOURCES Cli.java
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.time.ZoneOffset;
+import java.time.ZonedDateTime;
+import java.time.format.DateTimeFormatter;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.DynamicTest;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.TestFactory;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Every request that either command makes, and every way in which it can go wrong: the run succeeds where trying again can help. */
+class FaultMatrixTest {
+
+    private static final String NAME = SandboxAws.APP_ID + "-feature/login";
+    private static final String ORPHAN = SandboxAws.APP_ID + "-gone";
+    private static final String OLD = "A=1\n";
+
+    /**
+     * The run that makes the request, the request, and the fate of the run: + for success and - for an error, first with the fault once,
+     * then with the fault for ever. An answer is lost {@code >} before the request took effect or {@code <} after. A server that is gone
+     * refuses connections and does not come back, so there is no once.
+     */
+    private static final String TABLE = """
+            run    |request                 |401 403 404 409 422 init 423 429 429s 429d 500 502 503 524 gone rst> rst< cut html hang> hang<
+            key    |POST /ssm               |--  --  --  --  --  --   --  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-    +-
+            new    |GET /branches\\?search  |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-    +-
+            paged  |GET /branches\\?cursor  |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-    +-
+            parent |GET \\?search=production|--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-    +-
+            role   |GET /roles$             |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-    +-
+            role   |GET /databases$         |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-    +-
+            new    |POST /branches$         |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  ++  .-   +-   ++   ++  ++   +-    +-
+            busy   |GET /operations/        |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-    +-
+            new    |GET \\?pooled=true      |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-    +-
+            new    |GET \\?pooled=false     |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-    +-
+            init   |GET /branches/br-[^/]*$ |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-    +-
+            again  |GET /roles$             |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-    +-
+            again  |GET /databases$         |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-    +-
+            again  |GET /endpoints$         |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-    +-
+            again  |GET /connection_uri$    |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-    +-
+            bare   |POST /endpoints$        |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  ++  .-   +-   ++   ++  ++   +-    +-
+            expires|PATCH /branches/        |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-    +-
+            reset  |POST /restore$          |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-    +-
+            cleanup|GET /api/.*/branches$   |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-    +-
+            cleanup|GET /api/.*\\?cursor    |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-    +-
+            cleanup|GET /amplify/           |--  --  --  --  --  --   --  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-    +-
+            cleanup|GET \\?nextToken        |--  --  --  --  --  --   --  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-    +-
+            cleanup|DELETE /branches/       |--  --  ++  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   ++  +-   +-    +-
+            """;
+
+    /** One cell: what is run, what goes wrong and how often, and how it must end. */
+    private record Cell(String run, String method, String path, String fault, boolean isLasting, boolean succeeds) {
+
+        @Override
+        public String toString() {
+            return run + ": " + method + " " + path + " " + fault + (isLasting ? " for ever: " : " once: ")
+                    + (succeeds ? "success" : "an error");
+        }
+    }
+
+    // The runs wait more than they work.
+    private final ExecutorService threads = Executors.newFixedThreadPool(48, task -> {
+        Thread thread = new Thread(task);
+        thread.setDaemon(true);
+        return thread;
+    });
+
+    @TempDir
+    Path folder;
+
+    @AfterEach
+    void stop() {
+        threads.shutdownNow();
+    }
+
+    @TestFactory
+    Stream<DynamicTest> ends_well_or_in_one_clear_error() {
+        return tests(cells().filter(cell -> cell.isLasting() || !cell.fault().startsWith("hang")));
+    }
+
+    /** Slow, for neon-ci waits for 30 seconds before it makes a request anew. */
+    @Tag("slow")
+    @TestFactory
+    Stream<DynamicTest> makes_a_request_anew_that_was_not_answered() {
+        return tests(cells().filter(cell -> !cell.isLasting() && cell.fault().startsWith("hang")));
+    }
+
+    /** Begins all at the same time, and makes of each cell a test of its own. */
+    private Stream<DynamicTest> tests(Stream<Cell> cells) {
+        List<DynamicTest> tests = new ArrayList<>();
+        for (Cell cell : cells.toList()) {
+            Path own = folder.resolve(String.valueOf(tests.size()));
+            Future<?> run = threads.submit(() -> run(cell, own));
+            tests.add(DynamicTest.dynamicTest(cell.toString(), () -> {
+                try {
+                    run.get();
+                } catch (ExecutionException e) {
+                    throw e.getCause();
+                }
+            }));
+        }
+        return tests.stream();
+    }
+
+    private static Stream<Cell> cells() {
+        List<String> lines = TABLE.lines().toList();
+        String[] faults = lines.get(0).replaceFirst(".*\\|", "").strip().split(" +");
+        return lines.stream().skip(1).flatMap(line -> {
+            String[] columns = line.split(" *\\| *");
+            String[] request = columns[1].split(" ");
+            String[] fates = columns[2].strip().split(" +");
+            assertEquals(faults.length, fates.length, line);
+            return Stream.of(0, 1).flatMap(times -> Stream.iterate(0, i -> i + 1).limit(faults.length)
+                    .filter(i -> fates[i].charAt(times) != '.')
+                    .map(i -> new Cell(columns[0], request[0], request[1], faults[i], times == 1, fates[i].charAt(times) == '+')));
+        });
+    }
+
+    private static void run(Cell cell, Path folder) {
+        try (Sandbox sandbox = Sandbox.withoutPostgres()) {
+            Path envFile = Files.createDirectory(folder).resolve(".env");
+            Files.writeString(envFile, OLD);
+            setUp(cell, sandbox);
+            sandbox.fail(cell.method(), cell.path(), cell.isLasting() ? -1 : 1, fault(cell.fault()));
+            if (cell.fault().equals("gone")) {
+                closeWhenAsked(cell, sandbox);
+            }
+
+            long start = System.nanoTime();
+            // Long enough for a machine that has other things to do too; short where it is given up.
+            String wait = cell.succeeds() ? "60s" : "1s";
+            Cli.Result result = command(cell, sandbox, envFile, wait);
+            long seconds = Duration.ofNanos(System.nanoTime() - start).toSeconds();
+
+            assertEquals(cell.succeeds() ? 0 : 1, result.exitCode(), result.err());
+            assertTrue(cell.succeeds() || seconds < 10, () -> "it took " + seconds + " s");
+            assertSpeaksClearly(result);
+            assertHarmedNothing(cell, sandbox, envFile, result);
+            if (!cell.fault().equals("gone")) {
+                sandbox.failNoMore();
+                assertEquals(0, command(cell, sandbox, envFile, "60s").exitCode());
+                assertHarmedNothing(cell, sandbox, envFile, new Cli.Result(0, "", ""));
+                assertFalse(sandbox.neon().hasBranch(ORPHAN));
+            }
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    private static void setUp(Cell cell, Sandbox sandbox) {
+        SandboxNeon neon = sandbox.neon();
+        neon.operationsTake(Duration.ZERO);
+        switch (cell.run()) {
+            case "again", "expires", "reset" -> neon.add(NAME);
+            case "bare" -> neon.add(NAME).withoutCompute();
+            case "busy" -> neon.operationsTakePolls(1);
+            case "init" -> sandbox.fail("GET", "/branches\\?search", 1, Fault.status(200, """
+                    {"branches":[{"id":"%s","name":"%s","current_state":"init"}]}""".formatted(neon.add(NAME).id, NAME), Map.of()));
+            case "paged" -> {
+                neon.add(NAME + "-2");
+                neon.add(NAME + "-3");
+                neon.maximumPageSize(1);
+            }
+            case "cleanup" -> {
+                neon.add(NAME);
+                neon.add(ORPHAN);
+                neon.maximumPageSize(1);
+                sandbox.aws().maximumPageSize(1);
+            }
+            default -> { }
+        }
+    }
+
+    private static Cli.Result command(Cell cell, Sandbox sandbox, Path envFile, String wait) {
+        List<String> args = new ArrayList<>(List.of(cell.run().equals("cleanup") ? "cleanup-branches" : "create-branch",
+                "--wait", wait, "--verbose"));
+        if (!cell.run().equals("cleanup")) {
+            args.addAll(List.of("--env-file", envFile.toString()));
+        }
+        args.addAll(switch (cell.run()) {
+            case "parent" -> List.of("--parent-branch", "production");
+            case "role" -> List.of("--role-name", "neondb_owner");
+            case "expires" -> List.of("--expires-in", "7d");
+            case "reset" -> List.of("--reset");
+            default -> List.of();
+        });
+        Map<String, String> key = cell.run().equals("key") ? Map.of()
+                : Map.of("NEON_API_KEY_PARAM", "", "NEON_API_KEY", sandbox.apiKey());
+        return Cli.run(sandbox, key, args.toArray(String[]::new));
+    }
+
+    private static Fault fault(String name) {
+        return switch (name) {
+            case "init" -> Fault.neon(422, "", "branch not ready yet");
+            case "423" -> Fault.locked();
+            case "429s" -> Fault.status(429, "{}", Map.of("Retry-After", "1"));
+            case "429d" -> Fault.status(429, "{}", Map.of("Retry-After",
+                    DateTimeFormatter.RFC_1123_DATE_TIME.format(ZonedDateTime.now(ZoneOffset.UTC).plusSeconds(2))));
+            case "502" -> Fault.status(502, "<html><body>Bad Gateway</body></html>", Map.of("Content-Type", "text/html"));
+            case "524" -> Fault.html524();
+            case "rst>" -> Fault.resetBefore();
+            case "rst<" -> Fault.resetAfter();
+            case "cut" -> Fault.cut();
+            case "html" -> Fault.notJson();
+            case "gone", "hang>" -> Fault.hangBefore();
+            case "hang<" -> Fault.hangAfter();
+            default -> Fault.neon(Integer.parseInt(name), "", "");
+        };
+    }
+
+    /** Lets the server go away under the request, so that the connections after that are refused. */
+    private static void closeWhenAsked(Cell cell, Sandbox sandbox) {
+        Thread watcher = new Thread(() -> {
+            while (sandbox.exchanges().stream().noneMatch(exchange -> exchange.method().equals(cell.method()) && exchange.status() == 0)) {
+                Thread.onSpinWait();
+            }
+            sandbox.close();
+        });
+        watcher.setDaemon(true);
+        watcher.start();
+    }
+
+    private static void assertSpeaksClearly(Cli.Result result) {
+        List<String> errors = result.err().lines().filter(line -> line.startsWith("neon-ci: ")).toList();
+        assertEquals(result.exitCode(), errors.size(), result.err());
+        errors.forEach(error -> assertTrue(error.endsWith(".") && error.length() < 500, error));
+        assertFalse(Pattern.compile("Exception|^\\s+at |<html|null", Pattern.MULTILINE).matcher(result.err()).find(), result.err());
+    }
+
+    private static void assertHarmedNothing(Cell cell, Sandbox sandbox, Path envFile, Cli.Result result) throws IOException {
+        SandboxNeon neon = sandbox.neon();
+        List<String> names = neon.branches().stream().map(branch -> branch.name).toList();
+        assertEquals(names.size(), new HashSet<>(names).size(), names::toString);
+        assertTrue(neon.hasBranch("production"));
+        boolean isCleanup = cell.run().equals("cleanup");
+        if (isCleanup) {
+            assertTrue(neon.hasBranch(NAME), "a live branch is gone");
+        } else if (result.exitCode() != 0) {
+            assertEquals("", result.out());
+        }
+        assertEquals(isCleanup || result.exitCode() != 0 ? OLD : OLD + written(neon), Files.readString(envFile));
+        try (Stream<Path> files = Files.list(envFile.getParent())) {
+            assertEquals(List.of(envFile), files.toList());
+        }
+    }
+
+    private static String written(SandboxNeon neon) {
+        String direct = neon.connectionString(NAME);
+        String computeId = neon.branch(NAME).computes.get(0).id();
+        return "DATABASE_URL=\"" + direct.replace(computeId, computeId + "-pooler") + "\"\nDATABASE_URL_UNPOOLED=\"" + direct + "\"\n";
+    }
+}
