@@ -7,6 +7,7 @@
 //SOURCES SandboxNeonJson.java
 //SOURCES SandboxOperation.java
 //SOURCES SandboxPostgres.java
+//SOURCES SandboxSignature.java
 
 import java.net.URI;
 import java.security.SecureRandom;
@@ -26,8 +27,10 @@ final class Sandbox implements AutoCloseable {
 
     private static final String API_KEY_PARAMETER = "/neon/api-key";
 
+    /** The same for all sandboxes of a JVM, since the AWS SDK finds it in a place that they all share. */
+    private static final String SECRET_ACCESS_KEY = random(20);
+
     private final Set<String> secrets = ConcurrentHashMap.newKeySet();
-    private final String secretAccessKey = random(20);
     private final SandboxPostgres postgres;
     private final SandboxNeon neon;
     private final SandboxAws aws;
@@ -37,9 +40,9 @@ final class Sandbox implements AutoCloseable {
     private Sandbox(SandboxPostgres postgres) {
         this.postgres = postgres;
         secrets.add(apiKey);
-        secrets.add(secretAccessKey);
+        secrets.add(SECRET_ACCESS_KEY);
         neon = new SandboxNeon(apiKey, secrets::add, postgres);
-        aws = new SandboxAws(secrets::add);
+        aws = new SandboxAws(SECRET_ACCESS_KEY, secrets::add);
         aws.secureString(API_KEY_PARAMETER, apiKey);
         aws.branches("main", "feature/login");
         http = new SandboxHttp(this::answer);
@@ -72,17 +75,15 @@ final class Sandbox implements AutoCloseable {
                 Map.entry("AWS_ENDPOINT_URL_AMPLIFY", address() + "/amplify"),
                 Map.entry("AWS_REGION", SandboxAws.REGION),
                 Map.entry("AWS_ACCESS_KEY_ID", SandboxAws.ACCESS_KEY_ID),
-                Map.entry("AWS_SECRET_ACCESS_KEY", secretAccessKey),
+                Map.entry("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY),
                 Map.entry("AWS_EC2_METADATA_DISABLED", "true"));
     }
 
-    /** Returns what the AWS SDK needs to find this sandbox from within this JVM, whose environment cannot be changed. */
+    /** Returns what the AWS SDK needs to sign requests to the sandbox from within this JVM, whose environment cannot be changed. */
     Map<String, String> systemProperties() {
         return Map.of(
-                "aws.endpointUrlSsm", address() + "/ssm",
-                "aws.endpointUrlAmplify", address() + "/amplify",
                 "aws.accessKeyId", SandboxAws.ACCESS_KEY_ID,
-                "aws.secretAccessKey", secretAccessKey,
+                "aws.secretAccessKey", SECRET_ACCESS_KEY,
                 "aws.disableEc2Metadata", "true");
     }
 

@@ -38,14 +38,21 @@ final class SandboxAws {
 
     private final ObjectMapper json = new ObjectMapper();
     private final Random random = new Random();
+    private final String secretAccessKey;
     private final Consumer<String> secrets;
     private final Map<String, Parameter> parameters = new LinkedHashMap<>();
     private final Map<String, Map<String, Branch>> apps = new LinkedHashMap<>();
     private int maximumPageSize = PAGE;
     private String denied = "";
 
-    /** Starts with one app that has no branch yet, and no parameter. Hands every secret it makes up to {@code secrets}. */
-    SandboxAws(Consumer<String> secrets) {
+    /**
+     * Starts with one app that has no branch yet, and no parameter.
+     *
+     * @param secretAccessKey signs the requests that are let in
+     * @param secrets is handed every secret that is made up here
+     */
+    SandboxAws(String secretAccessKey, Consumer<String> secrets) {
+        this.secretAccessKey = secretAccessKey;
         this.secrets = secrets;
         apps.put(APP_ID, new LinkedHashMap<>());
     }
@@ -99,8 +106,8 @@ final class SandboxAws {
     /** Answers a request to SSM: JSON 1.1, the action in a header. */
     synchronized SandboxHttp.Answer ssm(SandboxHttp.Request request) {
         String target = request.headers().getOrDefault("x-amz-target", "");
-        if (!isSigned(request)) {
-            return error(400, "UnrecognizedClientException", "The security token included in the request is invalid.");
+        if (!isSigned(request, "ssm")) {
+            return notSigned(400);
         }
         if (!"AmazonSSM.GetParameter".equals(target)) {
             return error(400, "UnknownOperationException", "");
@@ -131,8 +138,8 @@ final class SandboxAws {
     /** Answers a request to Amplify: REST, {@code path} without what leads to the service. */
     synchronized SandboxHttp.Answer amplify(SandboxHttp.Request request, String path) {
         String[] parts = path.split("/");
-        if (!isSigned(request)) {
-            return error(403, "UnrecognizedClientException", "The security token included in the request is invalid.");
+        if (!isSigned(request, "amplify")) {
+            return notSigned(403);
         }
         if (!"GET".equals(request.method()) || parts.length != 4 || !"apps".equals(parts[1]) || !"branches".equals(parts[3])) {
             return error(404, "NotFoundException", "Unknown operation " + request.method() + " " + path);
@@ -152,7 +159,7 @@ final class SandboxAws {
                     + "' at 'maxResults' failed to satisfy constraint: Member must have value less than or equal to " + PAGE);
         }
         int size = Math.min(asked == 0 ? PAGE : asked, maximumPageSize);
-        int from = Integer.parseInt(decode(request.query().getOrDefault("nextToken", encode("0"))));
+        int from = pageStart(request.query().get("nextToken"));
         List<Branch> all = new ArrayList<>(app.values());
         int to = Math.min(from + size, all.size());
 
@@ -160,13 +167,13 @@ final class SandboxAws {
         var branches = answer.putArray("branches");
         all.subList(Math.min(from, to), to).forEach(branch -> branches.add(branch(arn, branch)));
         if (to < all.size()) {
-            answer.put("nextToken", encode("" + to));
+            answer.put("nextToken", pageToken(to));
         }
         return amazon(200, answer);
     }
 
     private void add(String name, String stage, String sourceBranch) {
-        String credentials = encode("preview:" + secret("pw"));
+        String credentials = base64("preview:" + secret("pw"));
         secrets.accept(credentials);
         apps.get(APP_ID).put(name, new Branch(name, stage, sourceBranch, secret("sk_sandbox_"), credentials));
     }
@@ -200,8 +207,13 @@ final class SandboxAws {
         return node;
     }
 
-    private static boolean isSigned(SandboxHttp.Request request) {
-        return request.headers().getOrDefault("authorization", "").contains("Credential=" + ACCESS_KEY_ID + "/");
+    private boolean isSigned(SandboxHttp.Request request, String service) {
+        return SandboxSignature.isValid(request, ACCESS_KEY_ID, secretAccessKey, REGION, service);
+    }
+
+    private SandboxHttp.Answer notSigned(int status) {
+        return error(status, "InvalidSignatureException", "The request signature we calculated does not match the signature you provided."
+                + " Check your AWS Secret Access Key and signing method.");
     }
 
     private SandboxHttp.Answer notAuthorized(int status, String action, String resource) {
@@ -243,11 +255,20 @@ final class SandboxAws {
         return secret;
     }
 
-    private static String encode(String text) {
-        return Base64.getEncoder().encodeToString(text.getBytes(StandardCharsets.UTF_8));
+    /** Makes a token as Amplify's are, with characters that mean something else in an address when they are not encoded. */
+    private static String pageToken(int start) {
+        return "+/=" + base64("page " + start);
     }
 
-    private static String decode(String text) {
-        return new String(Base64.getDecoder().decode(text), StandardCharsets.UTF_8);
+    private static int pageStart(String token) {
+        if (token == null) {
+            return 0;
+        }
+        String text = new String(Base64.getDecoder().decode(token.substring("+/=".length())), StandardCharsets.UTF_8);
+        return Integer.parseInt(text.substring("page ".length()));
+    }
+
+    private static String base64(String text) {
+        return Base64.getEncoder().encodeToString(text.getBytes(StandardCharsets.UTF_8));
     }
 }

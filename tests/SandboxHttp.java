@@ -13,6 +13,7 @@ import java.net.ServerSocket;
 import java.net.Socket;
 import java.net.URI;
 import java.net.URLDecoder;
+import java.net.URLEncoder;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -132,6 +133,11 @@ final class SandboxHttp implements AutoCloseable {
         synchronized (exchanges) {
             exchanges.clear();
         }
+    }
+
+    /** Percent-encodes all but letters, digits, hyphen, dot, underscore and tilde, which no part of an address needs encoded. */
+    static String encode(String text) {
+        return URLEncoder.encode(text, StandardCharsets.UTF_8).replace("+", "%20").replace("*", "%2A").replace("%7E", "~");
     }
 
     /** Closes the port and every connection, hanging ones too. */

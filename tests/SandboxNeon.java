@@ -612,8 +612,8 @@ final class SandboxNeon {
         String password = branch.passwords.get(role);
         String uri = postgres != null
                 ? postgres.uri(branch, role, database, pooled)
-                : "postgresql://" + SandboxPostgres.encode(role) + ":" + SandboxPostgres.encode(password) + "@" + host(branch, pooled) + "/"
-                        + SandboxPostgres.encode(database) + "?sslmode=require&channel_binding=require";
+                : "postgresql://" + SandboxHttp.encode(role) + ":" + SandboxHttp.encode(password) + "@" + host(branch, pooled) + "/"
+                        + SandboxHttp.encode(database) + "?sslmode=require&channel_binding=require";
         secrets.accept(uri);
         return uri;
     }
@@ -623,7 +623,7 @@ final class SandboxNeon {
         for (String role : roles) {
             String password = passwordGenerator.get();
             secrets.accept(password);
-            secrets.accept(SandboxPostgres.encode(password));
+            secrets.accept(SandboxHttp.encode(password));
             made.put(role, password);
         }
         return Collections.unmodifiableMap(made);

@@ -14,7 +14,6 @@ import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.net.URI;
 import java.net.URLDecoder;
-import java.net.URLEncoder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -216,8 +215,8 @@ final class SandboxPostgres implements AutoCloseable {
         }
         grant(branch, database);
         // The server has no certificate. The & is Neon's: a shell that reads an unquoted .env trips over it.
-        return "postgresql://%s:%s@%s:%d/%s?sslmode=disable&channel_binding=disable".formatted(encode(loginName(branch, role)),
-                encode(branch.passwords.get(role)), host(pooled), server.getPort(), encode(databaseName(branch, database)));
+        return "postgresql://%s:%s@%s:%d/%s?sslmode=disable&channel_binding=disable".formatted(SandboxHttp.encode(loginName(branch, role)),
+                SandboxHttp.encode(branch.passwords.get(role)), host(pooled), server.getPort(), SandboxHttp.encode(databaseName(branch, database)));
     }
 
     /** Connects as a program would that is given this connection string. Throws SQLException if the server does not let it in. */
@@ -228,11 +227,6 @@ final class SandboxPostgres implements AutoCloseable {
         properties.setProperty("user", decode(login[0]));
         properties.setProperty("password", decode(login[1]));
         return DriverManager.getConnection("jdbc:postgresql://%s:%d%s".formatted(uri.getHost(), uri.getPort(), uri.getRawPath()), properties);
-    }
-
-    /** Percent-encodes a part of a connection string: all but letters, digits, hyphen, dot, underscore and tilde. */
-    static String encode(String text) {
-        return URLEncoder.encode(text, StandardCharsets.UTF_8).replace("+", "%20").replace("*", "%2A").replace("%7E", "~");
     }
 
     private static String decode(String text) {
