@@ -165,8 +165,9 @@ final class SandboxHttp implements AutoCloseable {
         try (connection) {
             InputStream in = new BufferedInputStream(connection.getInputStream());
             OutputStream out = new BufferedOutputStream(connection.getOutputStream());
-            while (exchange(connection, in, out)) {
-                out.flush();
+            boolean isOpen = true;
+            while (isOpen) {
+                isOpen = exchange(connection, in, out);
             }
         } catch (IOException e) {
             // The client closed the connection. That is its right, and what some tests are about.
@@ -195,7 +196,6 @@ final class SandboxHttp implements AutoCloseable {
             case ANSWER -> send(new Answer(fault.status(), fault.body(), fault.headers()), true, out, start, request);
             case CUT -> {
                 send(real, false, out, start, request);
-                out.flush();
                 yield false;
             }
             case RESET -> {
@@ -240,6 +240,7 @@ final class SandboxHttp implements AutoCloseable {
         if (!bodiless) {
             out.write(sent);
         }
+        out.flush();
         return !"close".equalsIgnoreCase(request.headers().get("connection"));
     }
 

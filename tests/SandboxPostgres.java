@@ -160,12 +160,18 @@ final class SandboxPostgres implements AutoCloseable {
         return folder.resolve("data");
     }
 
+    /** Returns the folder that holds the server and its data. */
+    Path folder() {
+        return folder;
+    }
+
     private boolean isOurs(ProcessHandle process) {
         return process.info().command().filter(program -> Path.of(program).startsWith(folder)).isPresent();
     }
 
     /** Makes the databases of the first branch, with a few customers in a table. */
     void createFirst(SandboxBranch branch) {
+        run("postgres", "REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC");
         createLogins(branch);
         for (String database : branch.databases.keySet()) {
             createDatabase(branch, database, "template1");

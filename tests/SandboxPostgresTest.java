@@ -1,0 +1,192 @@
+//SOURCES Sandbox.java
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.sql.Connection;
+import java.sql.ResultSet;
+import java.sql.SQLException;
+import java.sql.Statement;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+
+/** The databases behind the sandbox: as apart from one another, and as alike, as Neon's branches. */
+@Tag("slow")
+class SandboxPostgresTest {
+
+    private static final List<String> CUSTOMERS = List.of("Alder Books", "Birch Bikes", "Cedar Cinema");
+
+    /** PostgreSQL's code for a login that may not do this: https://www.postgresql.org/docs/17/errcodes-appendix.html. */
+    private static final String NOT_ALLOWED = "42501";
+    private static final String WRONG_PASSWORD = "28P01";
+
+    private static SandboxPostgres postgres;
+    private static SandboxNeon neon;
+
+    @BeforeAll
+    static void start() {
+        postgres = new SandboxPostgres();
+        neon = new SandboxNeon("napi_x", secret -> { }, postgres);
+    }
+
+    @AfterAll
+    static void stop() {
+        postgres.close();
+    }
+
+    @Test
+    void a_branch_has_its_parents_rows_and_keeps_its_own_to_itself() throws SQLException {
+        neon.add("child");
+        neon.add("grandchild", "child");
+        add("child", "Dune Diner");
+        assertEquals(List.of("Alder Books", "Birch Bikes", "Cedar Cinema", "Dune Diner"), customers("child"));
+        assertEquals(CUSTOMERS, customers("grandchild"));
+        assertEquals(CUSTOMERS, customers("production"));
+    }
+
+    @Test
+    void a_login_reaches_its_own_branch_only() {
+        neon.add("one");
+        neon.add("other");
+        String one = neon.connectionString("one");
+        assertRefused(NOT_ALLOWED, one.replace("/neondb." + neon.branch("one").id, "/neondb." + neon.branch("other").id));
+        assertRefused(NOT_ALLOWED, one.replace("/neondb." + neon.branch("one").id, "/neondb." + neon.branch("production").id));
+        assertRefused(NOT_ALLOWED, one.replace("/neondb." + neon.branch("one").id, "/postgres"));
+    }
+
+    @Test
+    void a_password_lets_its_own_login_in_only() {
+        neon.add("mine");
+        neon.add("yours");
+        assertRefused(WRONG_PASSWORD, neon.connectionString("yours").replaceFirst(":[^:@]+@",
+                ":" + SandboxHttp.encode(neon.branch("mine").passwords.get("neondb_owner")) + "@"));
+    }
+
+    @Test
+    void a_branch_owns_what_its_parent_owned() throws SQLException {
+        neon.add("owner");
+        execute("owner", "ALTER TABLE customers ADD COLUMN city text");
+        execute("production", "ALTER TABLE customers ADD COLUMN country text");
+        execute("production", "ALTER TABLE customers DROP COLUMN country");
+        execute("owner", "CREATE SCHEMA app");
+    }
+
+    @Test
+    void a_branch_is_made_while_somebody_is_connected_to_the_parent() throws SQLException {
+        try (Connection connection = SandboxPostgres.connect(neon.connectionString("production"))) {
+            assertTrue(connection.isValid(5));
+            neon.add("busy");
+            assertEquals(CUSTOMERS, customers("busy"));
+        }
+        assertEquals(CUSTOMERS, customers("production"));
+    }
+
+    @Test
+    void a_schema_only_branch_has_the_tables_without_the_rows() throws SQLException {
+        SandboxHttp.Answer answer = request("POST", "/branches", """
+                {"branch":{"name":"empty","init_source":"schema-only"},"endpoints":[{"type":"read_write"}]}""");
+        assertEquals(201, answer.status());
+        assertEquals(List.of(), customers("empty"));
+        add("empty", "Dune Diner");
+        assertEquals(CUSTOMERS, customers("production"));
+    }
+
+    @Test
+    void a_restored_branch_has_its_parents_rows_under_the_same_connection_string() throws SQLException {
+        SandboxBranch branch = neon.add("restored");
+        add("restored", "Dune Diner");
+        String connectionString = neon.connectionString("restored");
+        assertEquals(200, request("POST", "/branches/" + branch.id + "/restore",
+                "{\"source_branch_id\":\"" + branch.parentId + "\"}").status());
+        assertEquals(connectionString, neon.connectionString("restored"));
+        assertEquals(CUSTOMERS, customers("restored"));
+    }
+
+    @Test
+    void a_deleted_branch_cannot_be_connected_to() throws SQLException {
+        SandboxBranch branch = neon.add("deleted");
+        String connectionString = neon.connectionString("deleted");
+        try (Connection connection = SandboxPostgres.connect(connectionString)) {
+            assertEquals(200, request("DELETE", "/branches/" + branch.id, "").status());
+            assertFalse(connection.isValid(5));
+        }
+        assertThrows(SQLException.class, () -> SandboxPostgres.connect(connectionString));
+    }
+
+    @Test
+    void the_pooled_and_the_direct_host_lead_to_the_same_database() throws SQLException {
+        neon.add("pooled");
+        String direct = neon.connectionString("pooled");
+        String pooled = direct.replace("@127.0.0.1:", "@localhost:");
+        assertFalse(pooled.equals(direct));
+        try (Connection connection = SandboxPostgres.connect(pooled); Statement statement = connection.createStatement()) {
+            statement.executeUpdate("INSERT INTO customers (name) VALUES ('Dune Diner')");
+        }
+        assertEquals(4, customers("pooled").size());
+    }
+
+    @Test
+    void two_servers_know_nothing_of_each_other_and_leave_nothing_behind() throws SQLException {
+        SandboxPostgres another = new SandboxPostgres();
+        Path folder = another.folder();
+        try {
+            SandboxNeon anotherNeon = new SandboxNeon("napi_x", secret -> { }, another);
+            try (Connection connection = SandboxPostgres.connect(anotherNeon.connectionString("production"));
+                    Statement statement = connection.createStatement()) {
+                statement.executeUpdate("DELETE FROM customers");
+            }
+            assertEquals(CUSTOMERS, customers("production"));
+            assertTrue(processes(folder) > 0);
+        } finally {
+            another.close();
+        }
+        assertFalse(Files.exists(folder));
+        assertEquals(0, processes(folder));
+        assertEquals(CUSTOMERS, customers("production"));
+    }
+
+    private static long processes(Path folder) {
+        return ProcessHandle.allProcesses()
+                .filter(process -> process.info().command().filter(program -> program.startsWith(folder.toString())).isPresent()).count();
+    }
+
+    private static SandboxHttp.Answer request(String method, String path, String body) {
+        return neon.answer(new SandboxHttp.Request(method, path, Map.of(), Map.of("authorization", "Bearer napi_x"), body),
+                "/projects/" + SandboxNeon.PROJECT_ID + path);
+    }
+
+    private static void assertRefused(String sqlState, String connectionString) {
+        SQLException refusal = assertThrows(SQLException.class, () -> SandboxPostgres.connect(connectionString).close());
+        assertEquals(sqlState, refusal.getSQLState(), refusal.getMessage());
+    }
+
+    private static void add(String branch, String name) throws SQLException {
+        execute(branch, "INSERT INTO customers (name) VALUES ('" + name + "')");
+    }
+
+    private static void execute(String branch, String sql) throws SQLException {
+        try (Connection connection = SandboxPostgres.connect(neon.connectionString(branch)); Statement statement = connection.createStatement()) {
+            statement.execute(sql);
+        }
+    }
+
+    private static List<String> customers(String branch) throws SQLException {
+        try (Connection connection = SandboxPostgres.connect(neon.connectionString(branch)); Statement statement = connection.createStatement();
+                ResultSet rows = statement.executeQuery("SELECT name FROM customers ORDER BY id")) {
+            List<String> names = new ArrayList<>();
+            while (rows.next()) {
+                names.add(rows.getString(1));
+            }
+            return names;
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//SOURCES Sandbox.java
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.IOException;
+import java.net.SocketException;
+import java.net.Socket;
+import java.net.SocketTimeoutException;
+import java.net.URI;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** The stand-ins themselves: a test against them is worth what they are worth. */
+class SandboxTest {
+
+    private static final int PATIENCE_MILLIS = 10_000;
+
+    private final Sandbox sandbox = Sandbox.withoutPostgres();
+
+    @AfterEach
+    void close() {
+        sandbox.close();
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"name asc", "name desc", "created_at asc", "created_at desc", "updated_at asc", "updated_at desc"})
+    void pages_hold_every_branch_once_in_any_order(String order) throws IOException {
+        IntStream.range(0, 9).forEach(i -> sandbox.neon().add("branch " + i));
+        sandbox.neon().maximumPageSize(4);
+        String query = "/branches?sort_by=" + order.split(" ")[0] + "&sort_order=" + order.split(" ")[1] + "&limit=10000";
+        List<String> names = new ArrayList<>();
+        List<Integer> sizes = new ArrayList<>();
+        String cursor = null;
+        do {
+            JsonNode page = json(neon("GET", query + (cursor == null ? "" : "&cursor=" + cursor), ""));
+            page.path("branches").forEach(branch -> names.add(branch.path("name").asText()));
+            sizes.add(page.path("branches").size());
+            cursor = page.path("pagination").path("next").asText(null);
+        } while (cursor != null);
+        assertEquals(List.of(4, 4, 2), sizes);
+        assertEquals(Stream.concat(IntStream.range(0, 9).mapToObj(i -> "branch " + i), Stream.of("production")).toList(),
+                names.stream().sorted().toList());
+    }
+
+    @Test
+    void a_next_cursor_on_the_last_page_leads_to_an_empty_page_with_the_same_cursor() throws IOException {
+        sandbox.neon().nextOnLastPage();
+        String cursor = json(neon("GET", "/branches", "")).path("pagination").path("next").asText();
+        JsonNode page = json(neon("GET", "/branches?cursor=" + cursor, ""));
+        assertEquals(0, page.path("branches").size());
+        assertEquals(cursor, page.path("pagination").path("next").asText());
+    }
+
+    @Test
+    void without_a_branch_the_connection_string_is_the_default_branchs() throws IOException {
+        SandboxBranch branch = sandbox.neon().add("x");
+        String query = "/connection_uri?role_name=neondb_owner&database_name=neondb";
+        String production = json(neon("GET", query, "")).path("uri").asText();
+        assertEquals(sandbox.neon().connectionString("production"), production);
+        String own = json(neon("GET", query + "&branch_id=" + branch.id, "")).path("uri").asText();
+        assertEquals(sandbox.neon().connectionString("x"), own);
+        assertFalse(own.equals(production));
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', textBlock = """
+            a used name      | production | 409 | BRANCH_ALREADY_EXISTS
+            no name          | ''         | 400 | ''
+            over the limit   | x          | 422 | BRANCHES_LIMIT_EXCEEDED
+            """)
+    void neon_refuses_a_branch_for(String reason, String name, int status, String code) throws IOException {
+        sandbox.neon().branchesLimit(1);
+        Reply reply = neon("POST", "/branches", "{\"branch\":{\"name\":\"" + name + "\"}}");
+        assertEquals(status, reply.status());
+        assertEquals(code, json(reply).path("code").asText());
+        assertEquals(1, sandbox.neon().branches().size());
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', textBlock = """
+            the default branch   | production
+            a protected branch   | protected
+            a parent             | parent
+            """)
+    void neon_refuses_to_delete(String what, String name) throws IOException {
+        sandbox.neon().add("protected").makeProtected();
+        sandbox.neon().add("parent");
+        sandbox.neon().add("child", "parent");
+        assertEquals(422, neon("DELETE", "/branches/" + sandbox.neon().branch(name).id, "").status());
+        assertEquals(4, sandbox.neon().branches().size());
+    }
+
+    @Test
+    void neon_deletes_a_branch_once_and_then_has_no_content() throws IOException {
+        String path = "/branches/" + sandbox.neon().add("x").id;
+        assertEquals(200, neon("DELETE", path, "").status());
+        assertEquals(204, neon("DELETE", path, "").status());
+        assertFalse(sandbox.neon().hasBranch("x"));
+    }
+
+    @Test
+    void an_expiring_branch_has_no_children() throws IOException {
+        String id = sandbox.neon().add("x").expiresAt(Instant.now().plus(Duration.ofDays(1))).id;
+        assertEquals(422, neon("POST", "/branches", "{\"branch\":{\"name\":\"y\",\"parent_id\":\"" + id + "\"}}").status());
+    }
+
+    @Test
+    void a_branch_is_not_ready_until_it_was_asked_for_often_enough() throws IOException {
+        sandbox.neon().operationsTake(Duration.ZERO);
+        sandbox.neon().operationsTakePolls(2);
+        String id = json(neon("POST", "/branches", "{\"branch\":{\"name\":\"x\"}}")).path("branch").path("id").asText();
+        List<String> states = new ArrayList<>();
+        for (int i = 0; i < 3; i++) {
+            states.add(json(neon("GET", "/branches/" + id, "")).path("branch").path("current_state").asText());
+        }
+        assertEquals(List.of("init", "ready", "ready"), states);
+    }
+
+    @Test
+    void one_change_at_a_time_locks_the_project_while_operations_run() throws IOException {
+        sandbox.neon().oneChangeAtATime();
+        sandbox.neon().operationsTake(Duration.ofDays(1));
+        assertEquals(201, neon("POST", "/branches", "{\"branch\":{\"name\":\"x\"}}").status());
+        assertEquals(423, neon("POST", "/branches", "{\"branch\":{\"name\":\"y\"}}").status());
+        assertEquals(200, neon("GET", "/branches", "").status());
+    }
+
+    @Test
+    void too_many_requests_are_refused_for_a_while_when_the_rate_is_limited() throws IOException {
+        sandbox.neon().limitRate();
+        int requests = 0;
+        Reply reply;
+        do {
+            reply = neon("GET", "/branches", "");
+            requests++;
+        } while (reply.status() == 200);
+        assertEquals(429, reply.status());
+        assertTrue(reply.head().contains("Retry-After: 1\r\n"), reply.head());
+        assertTrue(requests > 40, "the limit of 40 requests a second was reached by request " + requests);
+        assertEquals(1, sandbox.neon().rateLimitViolations());
+    }
+
+    @Test
+    void a_request_with_a_wrong_key_learns_nothing() throws IOException {
+        Reply reply = send(sandbox.address(), "GET", "/api/v2/projects/" + SandboxNeon.PROJECT_ID, "Authorization: Bearer napi_x\r\nX-Request-ID: abc\r\n", "");
+        assertEquals(401, reply.status());
+        assertEquals("abc", json(reply).path("request_id").asText());
+    }
+
+    @Test
+    void a_status_comes_as_often_as_told_and_the_request_takes_no_effect() throws IOException {
+        sandbox.fail("POST", "/branches$", 2, Fault.status(503, "{}", Map.of("Retry-After", "7")));
+        for (int i = 0; i < 2; i++) {
+            Reply reply = neon("POST", "/branches", "{\"branch\":{\"name\":\"x\"}}");
+            assertEquals(503, reply.status());
+            assertTrue(reply.head().contains("Retry-After: 7\r\n"), reply.head());
+        }
+        assertFalse(sandbox.neon().hasBranch("x"));
+        assertEquals(201, neon("POST", "/branches", "{\"branch\":{\"name\":\"x\"}}").status());
+    }
+
+    @Test
+    void a_reset_before_comes_for_ever_and_the_request_takes_no_effect() {
+        sandbox.fail("POST", "/branches$", -1, Fault.resetBefore());
+        for (int i = 0; i < 3; i++) {
+            assertThrows(SocketException.class, () -> neon("POST", "/branches", "{\"branch\":{\"name\":\"x\"}}"));
+        }
+        assertFalse(sandbox.neon().hasBranch("x"));
+        assertEquals(List.of(0, 0, 0), sandbox.exchanges().stream().map(Exchange::status).toList());
+    }
+
+    @Test
+    void a_reset_after_loses_the_answer_of_a_request_that_took_effect() {
+        sandbox.fail("POST", "/branches$", 1, Fault.resetAfter());
+        assertThrows(SocketException.class, () -> neon("POST", "/branches", "{\"branch\":{\"name\":\"x\"}}"));
+        assertTrue(sandbox.neon().hasBranch("x"));
+    }
+
+    @Test
+    void a_cut_answer_announces_more_than_it_holds() throws IOException {
+        sandbox.fail("POST", "/branches$", 1, Fault.cut());
+        Reply reply = neon("POST", "/branches", "{\"branch\":{\"name\":\"x\"}}");
+        assertEquals(201, reply.status());
+        assertTrue(reply.head().contains("Content-Length: " + 2 * reply.body().length())
+                || reply.head().contains("Content-Length: " + (2 * reply.body().length() + 1)), reply.head());
+        assertEquals(reply.body(), sandbox.exchanges().get(0).responseBody());
+        assertTrue(sandbox.neon().hasBranch("x"));
+    }
+
+    @ParameterizedTest
+    @CsvSource({"200", "524"})
+    void a_proxys_page_hides_the_answer_of_a_request_that_took_effect(int status) throws IOException {
+        sandbox.fail("POST", "/branches$", 1, status == 200 ? Fault.notJson() : Fault.html524());
+        Reply reply = neon("POST", "/branches", "{\"branch\":{\"name\":\"x\"}}");
+        assertEquals(status, reply.status());
+        assertTrue(reply.body().startsWith("<!DOCTYPE html>"), reply.body());
+        assertTrue(sandbox.neon().hasBranch("x"));
+    }
+
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void a_request_that_hangs_may_have_taken_effect_and_gets_no_answer(boolean takesEffect) {
+        sandbox.fail("POST", "/branches$", 1, takesEffect ? Fault.hangAfter() : Fault.hangBefore());
+        assertThrows(SocketTimeoutException.class, () -> send(sandbox.address(), "POST", "/api/v2/projects/" + SandboxNeon.PROJECT_ID + "/branches",
+                "Authorization: Bearer " + sandbox.apiKey() + "\r\n", "{\"branch\":{\"name\":\"x\"}}", 200));
+        assertEquals(takesEffect, sandbox.neon().hasBranch("x"));
+    }
+
+    @Test
+    void requests_that_overlap_do_not_lengthen_the_chain() {
+        List<Exchange> chain = Exchange.longestChain(List.of(exchange("a", 0, 10), exchange("b", 5, 30), exchange("c", 11, 20), exchange("d", 31, 40)));
+        assertEquals(List.of("a", "c", "d"), chain.stream().map(Exchange::path).toList());
+    }
+
+    /** The example that AWS computes step by step in its description of how to sign a request. */
+    @ParameterizedTest
+    @CsvSource({
+            "iam, 5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7, true",
+            "iam, 5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d8, false",
+            "sts, 5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7, false"})
+    void a_signature_counts_for_the_very_request_and_service(String service, String signature, boolean isValid) {
+        SandboxHttp.Request request = new SandboxHttp.Request("GET", "/", Map.of("Action", "ListUsers", "Version", "2010-05-08"), Map.of(
+                "host", "iam.amazonaws.com",
+                "content-type", "application/x-www-form-urlencoded; charset=utf-8",
+                "x-amz-date", "20150830T123600Z",
+                "authorization", "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/iam/aws4_request,"
+                        + " SignedHeaders=content-type;host;x-amz-date, Signature=" + signature), "");
+        assertEquals(isValid, SandboxSignature.isValid(request, "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "us-east-1", service));
+    }
+
+    private static Exchange exchange(String path, long start, long end) {
+        return new Exchange(start, end, "GET", path, Map.of(), Map.of(), "", 200, "");
+    }
+
+    private record Reply(int status, String head, String body) {
+    }
+
+    private Reply neon(String method, String path, String body) throws IOException {
+        return send(sandbox.address(), method, "/api/v2/projects/" + SandboxNeon.PROJECT_ID + path,
+                "Authorization: Bearer " + sandbox.apiKey() + "\r\n", body);
+    }
+
+    private static Reply send(URI address, String method, String target, String headers, String body) throws IOException {
+        return send(address, method, target, headers, body, PATIENCE_MILLIS);
+    }
+
+    /** Sends a request over a socket, since an HTTP client has ways of its own to deal with faults. */
+    private static Reply send(URI address, String method, String target, String headers, String body, int patienceMillis)
+            throws IOException {
+        try (Socket socket = new Socket(address.getHost(), address.getPort())) {
+            socket.setSoTimeout(patienceMillis);
+            String request = "%s %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\nContent-Length: %d\r\n%s\r\n%s"
+                    .formatted(method, target, address.getAuthority(), body.length(), headers, body);
+            socket.getOutputStream().write(request.getBytes(StandardCharsets.UTF_8));
+            String answer = new String(socket.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+            int end = answer.indexOf("\r\n\r\n");
+            return new Reply(Integer.parseInt(answer.split(" ")[1]), answer.substring(0, end + 2), answer.substring(end + 4));
+        }
+    }
+
+    private static JsonNode json(Reply reply) throws JsonProcessingException {
+        return new ObjectMapper().readTree(reply.body());
+    }
+}
