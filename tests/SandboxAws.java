@@ -4,6 +4,7 @@ import java.util.Base64;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Random;
 import java.util.UUID;
 import java.util.function.Consumer;
@@ -20,6 +21,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
  */
 final class SandboxAws {
 
+    /** Where the app and the parameters are. One port answers for all regions, but the others are empty. */
     static final String REGION = "eu-central-1";
     static final String APP_ID = "d1a2b3c4d5e6f7";
     static final String ACCESS_KEY_ID = "AKIASANDBOXSANDBOX00";
@@ -106,7 +108,8 @@ final class SandboxAws {
     /** Answers a request to SSM: JSON 1.1, the action in a header. */
     synchronized SandboxHttp.Answer ssm(SandboxHttp.Request request) {
         String target = request.headers().getOrDefault("x-amz-target", "");
-        if (!isSigned(request, "ssm")) {
+        Optional<String> region = region(request, "ssm");
+        if (region.isEmpty()) {
             return notSigned(400);
         }
         if (!"AmazonSSM.GetParameter".equals(target)) {
@@ -119,7 +122,7 @@ final class SandboxAws {
             return notAuthorized(400, "ssm:GetParameter", arn);
         }
         Parameter parameter = parameters.get(name);
-        if (parameter == null) {
+        if (parameter == null || !REGION.equals(region.get())) {
             return error(400, "ParameterNotFound", "");
         }
         boolean readable = !"SecureString".equals(parameter.type()) || input.path("WithDecryption").asBoolean();
@@ -138,7 +141,8 @@ final class SandboxAws {
     /** Answers a request to Amplify: REST, {@code path} without what leads to the service. */
     synchronized SandboxHttp.Answer amplify(SandboxHttp.Request request, String path) {
         String[] parts = path.split("/");
-        if (!isSigned(request, "amplify")) {
+        Optional<String> region = region(request, "amplify");
+        if (region.isEmpty()) {
             return notSigned(403);
         }
         if (!"GET".equals(request.method()) || parts.length != 4 || !"apps".equals(parts[1]) || !"branches".equals(parts[3])) {
@@ -150,7 +154,7 @@ final class SandboxAws {
             return notAuthorized(403, "amplify:ListBranches", arn + "/branches/*");
         }
         Map<String, Branch> app = apps.get(appId);
-        if (app == null) {
+        if (app == null || !REGION.equals(region.get())) {
             return error(404, "NotFoundException", "App with id: " + appId + " not found");
         }
         int asked = Integer.parseInt(request.query().getOrDefault("maxResults", "" + PAGE));
@@ -207,8 +211,8 @@ final class SandboxAws {
         return node;
     }
 
-    private boolean isSigned(SandboxHttp.Request request, String service) {
-        return SandboxSignature.isValid(request, ACCESS_KEY_ID, secretAccessKey, REGION, service);
+    private Optional<String> region(SandboxHttp.Request request, String service) {
+        return SandboxSignature.region(request, ACCESS_KEY_ID, secretAccessKey, service);
     }
 
     private SandboxHttp.Answer notSigned(int status) {

@@ -4,6 +4,7 @@ import java.security.MessageDigest;
 import java.util.Arrays;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Optional;
 import java.util.TreeMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -23,20 +24,23 @@ final class SandboxSignature {
     private SandboxSignature() {
     }
 
-    /** Tells whether the request was signed with this key for this service in this region, and with it every header that AWS acts upon. */
-    static boolean isValid(SandboxHttp.Request request, String accessKeyId, String secretAccessKey, String region, String service) {
+    /**
+     * Returns the region that the request was signed for, or nothing if it was not signed with this key for this service, and with it
+     * every header that AWS acts upon.
+     */
+    static Optional<String> region(SandboxHttp.Request request, String accessKeyId, String secretAccessKey, String service) {
         Matcher authorization = AUTHORIZATION.matcher(request.headers().getOrDefault("authorization", ""));
-        if (!authorization.matches() || !authorization.group(1).equals(accessKeyId) || !authorization.group(3).equals(region)
-                || !authorization.group(4).equals(service)) {
-            return false;
+        if (!authorization.matches() || !authorization.group(1).equals(accessKeyId) || !authorization.group(4).equals(service)) {
+            return Optional.empty();
         }
         List<String> signedHeaders = List.of(authorization.group(5).split(";"));
         boolean isAllSigned = request.headers().keySet().stream()
                 .filter(header -> header.equals("host") || header.startsWith("x-amz-"))
                 .allMatch(signedHeaders::contains);
         if (!isAllSigned || !request.headers().keySet().containsAll(signedHeaders)) {
-            return false;
+            return Optional.empty();
         }
+        String region = authorization.group(3);
         String date = authorization.group(2);
         String scope = String.join("/", date, region, service, "aws4_request");
         String text = String.join("\n", "AWS4-HMAC-SHA256", request.headers().get("x-amz-date"), scope,
@@ -45,7 +49,8 @@ final class SandboxSignature {
         for (String part : scope.split("/")) {
             key = hmac(key, part);
         }
-        return HexFormat.of().formatHex(hmac(key, text)).equals(authorization.group(6));
+        String signature = HexFormat.of().formatHex(hmac(key, text));
+        return Optional.of(region).filter(unused -> signature.equals(authorization.group(6)));
     }
 
     private static String canonical(SandboxHttp.Request request, List<String> signedHeaders) {
