@@ -92,7 +92,7 @@ record CleanupPlan(List<NeonApi.Branch> delete, List<Kept> kept) {
         for (Aws.AmplifyBranch branch : amplifyBranches) {
             names.add(BranchName.of(appId, branch.name()));
             // A pull request's source branch may have a database without being an Amplify branch itself.
-            if (branch.sourceBranch() != null && !branch.sourceBranch().isBlank()) {
+            if (branch.sourceBranch() != null) {
                 names.add(BranchName.of(appId, branch.sourceBranch()));
             }
         }

@@ -1,0 +1,197 @@
+//DEPS org.quicktheories:quicktheories:0.26
+//SOURCES ../lib/CleanupPlan.java
+
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.quicktheories.generators.SourceDSL.integers;
+import static org.quicktheories.generators.SourceDSL.lists;
+
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.Set;
+import java.util.function.Predicate;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.quicktheories.QuickTheory;
+import org.quicktheories.core.Gen;
+
+/**
+ * What holds for a clean-up of any project, whatever its branches are called and however they hang together. A failure is shrunk, and
+ * printed with the seed it comes from.
+ */
+class CleanupPlanPropertiesTest {
+
+    private static final int TRIES = 2_000;
+    private static final String APP = "d1";
+
+    /** Pieces of names that are out to hurt: prefixes of each other, globs and expressions, quotes, spaces, and what is not ASCII. */
+    private static final List<String> PIECES = List.of("main", "dev", "feature", "feature/login", "feature/login2", "a", "ab", "a.b", "a*",
+            "*", "?", "[ab]", "^a$", "(a|b)", "\\Q", "\\E", "$(x)", "`x`", "'", "\"", " ", "two words", "%2F", "%", "/", "-", "--", "d1-", "pr-7",
+            "é", "e\u0301", "日本", "😀", "\ud83d", "x".repeat(255), "x".repeat(254) + "y", "\n", "\0");
+
+    private static final List<String> PREFIXES = List.of(APP + "-", APP + "-", APP + "-", APP, "D1-", "d12-", "d-", "-d1-", " d1-", "");
+
+    private static final List<String> GLOBS = List.of("*", "?", "a*", "*a", "feature/*", "?b", "a.b", "[ab]", "\\E", "(a|b)", "", "x*", "*日*");
+
+    /** A project, an app and what the user said, all of it arbitrary. */
+    private record World(List<NeonApi.Branch> neon, List<Aws.AmplifyBranch> amplify, List<String> keep) {
+
+        CleanupPlan plan() {
+            return CleanupPlan.of(APP, neon, amplify, null, keep);
+        }
+    }
+
+    private static Gen<World> worlds() {
+        Gen<List<Integer>> choices = lists().of(integers().between(0, 9_999)).ofSizeBetween(0, 90);
+        return choices.map(CleanupPlanPropertiesTest::world);
+    }
+
+    /** Builds a world out of a list of choices, five for a Neon branch, so that it shrinks with the list. */
+    private static World world(List<Integer> choices) {
+        List<NeonApi.Branch> neon = new ArrayList<>();
+        List<Aws.AmplifyBranch> amplify = new ArrayList<>(List.of(new Aws.AmplifyBranch("main", null)));
+        List<String> keep = new ArrayList<>();
+        for (int i = 0; i + 5 <= choices.size(); i += 5) {
+            String name = pick(PIECES, choices.get(i)) + (choices.get(i + 1) % 3 == 0 ? pick(PIECES, choices.get(i + 1) / 3) : "");
+            String prefix = pick(PREFIXES, choices.get(i + 2));
+            int parent = choices.get(i + 3) % 24;
+            int kind = choices.get(i + 4) % 40;
+            // A parent may be any branch, one that is not there, the branch itself, or a child of it.
+            neon.add(new NeonApi.Branch("br-" + neon.size(), prefix.equals(APP + "-") ? BranchName.of(APP, name) : prefix + name,
+                    parent < 16 ? "br-" + parent : null, "ready", kind == 1, kind == 2, null));
+            switch (kind) {
+                case 3, 4, 5, 6, 7 -> amplify.add(new Aws.AmplifyBranch(name, null));
+                case 8 -> amplify.add(new Aws.AmplifyBranch("pr-1", name));
+                case 9 -> keep.add(pick(GLOBS, choices.get(i + 1)));
+                default -> { }
+            }
+        }
+        return new World(neon, amplify, keep);
+    }
+
+    private static <T> T pick(List<T> list, int choice) {
+        return list.get(choice % list.size());
+    }
+
+    @Test
+    void whatever_is_deleted_is_named_after_the_app() {
+        check(world -> world.plan().delete().stream().allMatch(branch -> branch.name().startsWith("d1-") && branch.name().length() > 3));
+    }
+
+    @Test
+    void nothing_that_is_live_is_deleted() {
+        check(world -> {
+            Set<String> live = world.amplify().stream().flatMap(branch -> Stream.of(branch.name(), String.valueOf(branch.sourceBranch())))
+                    .map(name -> BranchName.of(APP, name)).collect(Collectors.toSet());
+            return world.plan().delete().stream().noneMatch(branch -> live.contains(branch.name()));
+        });
+    }
+
+    @Test
+    void nothing_that_is_default_or_protected_or_always_kept_is_deleted() {
+        check(world -> world.plan().delete().stream().noneMatch(branch -> branch.isDefault() || branch.isProtected()
+                || branch.name().equals("d1-main") || branch.name().equals("d1-dev")));
+    }
+
+    @Test
+    void nothing_that_a_glob_keeps_is_deleted() {
+        check(world -> world.plan().delete().stream().noneMatch(branch -> world.keep().stream()
+                .anyMatch(glob -> matches(glob, branch.name().substring(3)))));
+    }
+
+    @Test
+    void nothing_whose_child_stays_is_deleted_and_children_go_first() {
+        check(world -> {
+            Set<String> gone = new HashSet<>();
+            for (NeonApi.Branch branch : world.plan().delete()) {
+                if (!world.neon().stream().filter(child -> branch.id().equals(child.parentId())).allMatch(child -> gone.contains(child.id()))) {
+                    return false;
+                }
+                gone.add(branch.id());
+            }
+            return true;
+        });
+    }
+
+    @Test
+    void every_branch_of_the_app_is_either_deleted_or_kept_and_no_other_is_mentioned() {
+        check(world -> {
+            CleanupPlan plan = world.plan();
+            List<NeonApi.Branch> mentioned = new ArrayList<>(plan.delete());
+            plan.kept().forEach(kept -> mentioned.add(kept.branch()));
+            return mentioned.size() == new HashSet<>(mentioned).size() && new HashSet<>(mentioned).equals(world.neon().stream()
+                    .filter(branch -> branch.name().startsWith("d1-") && branch.name().length() > 3).collect(Collectors.toSet()));
+        });
+    }
+
+    @Test
+    void whatever_has_no_reason_to_stay_is_deleted() {
+        check(world -> world.plan().kept().stream().allMatch(kept -> !kept.reason().isBlank()
+                && (!kept.reason().equals("it has a child branch that stays")
+                        || world.neon().stream().anyMatch(child -> kept.branch().id().equals(child.parentId())
+                                && !world.plan().delete().contains(child)))));
+    }
+
+    @Test
+    void the_order_of_the_lists_changes_nothing() {
+        check(world -> {
+            List<NeonApi.Branch> neon = new ArrayList<>(world.neon());
+            List<Aws.AmplifyBranch> amplify = new ArrayList<>(world.amplify());
+            Collections.shuffle(neon, new Random(neon.size()));
+            Collections.reverse(amplify);
+            return new World(neon, amplify, world.keep()).plan().equals(world.plan());
+        });
+    }
+
+    @Test
+    void a_second_run_deletes_nothing() {
+        check(world -> {
+            List<NeonApi.Branch> left = new ArrayList<>(world.neon());
+            left.removeAll(world.plan().delete());
+            return new World(left, world.amplify(), world.keep()).plan().delete().isEmpty();
+        });
+    }
+
+    /** The properties above say something only if the worlds hold what they speak of. */
+    @Test
+    void the_worlds_are_worth_it() {
+        Map<String, Predicate<World>> wanted = Map.of(
+                "several deletions", world -> world.plan().delete().size() > 2,
+                "a deleted parent", world -> world.plan().delete().stream().anyMatch(branch -> world.plan().delete().stream()
+                        .anyMatch(child -> branch.id().equals(child.parentId()))),
+                "a child that stays", keeps(reason -> reason.equals("it has a child branch that stays")),
+                "a glob that matches", keeps(reason -> reason.startsWith("--keep")),
+                "a default branch", keeps(reason -> reason.contains("default")),
+                "a protected branch", keeps(reason -> reason.contains("protected")),
+                "a live branch", keeps(reason -> reason.equals(CleanupPlan.LIVE)),
+                "a branch of another", world -> world.neon().stream().anyMatch(branch -> !branch.name().startsWith("d1-")));
+        Random random = new Random(1);
+        List<World> worlds = Stream.generate(() -> world(random.ints(90, 0, 10_000).boxed().toList())).limit(300).toList();
+        wanted.forEach((what, isThere) -> assertTrue(worlds.stream().filter(isThere).count() >= 10, what));
+    }
+
+    private static Predicate<World> keeps(Predicate<String> reason) {
+        return world -> world.plan().kept().stream().anyMatch(kept -> reason.test(kept.reason()));
+    }
+
+    private static void check(Predicate<World> property) {
+        QuickTheory.qt().withExamples(TRIES).forAll(worlds()).check(property);
+    }
+
+    /** A glob, by its definition and without an expression: the first character matches, or a star takes one more or none. */
+    private static boolean matches(String glob, String text) {
+        if (glob.isEmpty() || text.isEmpty()) {
+            return text.isEmpty() && glob.chars().allMatch(c -> c == '*');
+        }
+        int length = Character.charCount(text.codePointAt(0));
+        if (glob.charAt(0) == '*') {
+            return matches(glob.substring(1), text) || matches(glob, text.substring(length));
+        }
+        return glob.charAt(0) == '?' ? matches(glob.substring(1), text.substring(length))
+                : glob.codePointAt(0) == text.codePointAt(0) && matches(glob.substring(length), text.substring(length));
+    }
+}

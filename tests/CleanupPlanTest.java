@@ -1,0 +1,143 @@
+//SOURCES ../lib/CleanupPlan.java
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** Which Neon branches a clean-up of the app d1 may delete, as a table. The rules as properties are in CleanupPlanPropertiesTest. */
+class CleanupPlanTest {
+
+    private static final String APP = "d1";
+
+    /**
+     * Neon branches as {@code name<parent}, an exclamation mark for a protected one and a star for the default one; Amplify branches, a
+     * pull request's as {@code pr-N<source}; and what becomes of the first Neon branch.
+     */
+    @ParameterizedTest(name = "{0} | {1} | {2}: {3}")
+    @CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
+            d1-old                        | main             |         | deleted
+            d1-login                      | main, login      |         | its Amplify branch exists
+            d1-feature/login              | feature/login    |         | its Amplify branch exists
+            d1-feature                    | feature/login    |         | deleted
+            d1-feature/login              | feature          |         | deleted
+            d1-login2                     | login            |         | deleted
+            d1-Login                      | login            |         | deleted
+            d1-two words                  | two, words       |         | deleted
+            d1-two words                  | two words        |         | its Amplify branch exists
+            d1-a.b                        | axb              |         | deleted
+            production                    | main             |         | not mentioned
+            staging                       | main             |         | not mentioned
+            old                           | main             |         | not mentioned
+            d1                            | main             |         | not mentioned
+            d1-                           | main             |         | not mentioned
+            d12-old                       | main             |         | not mentioned
+            D1-old                        | main             |         | not mentioned
+            x-d1-old                      | main             |         | not mentioned
+            alice/d1-old                  | main             |         | not mentioned
+            d1-old*                       | main             |         | it is the project's default branch
+            d1-old!                       | main             |         | it is protected
+            d1-main                       | login            |         | 'main' is always kept
+            d1-dev                        | login            |         | 'dev' is always kept
+            d1-develop                    | login            |         | deleted
+            d1-main2                      | login            |         | deleted
+            d1-pr-7                       | main, pr-7<fix   |         | its Amplify branch exists
+            d1-fix                        | main, pr-7<fix   |         | its Amplify branch exists
+            d1-pr-8                       | main, pr-7<fix   |         | deleted
+            d1-release/1                  | main             | release/* | --keep 'release/*'
+            d1-release/1/hot              | main             | release/* | --keep 'release/*'
+            d1-prerelease/1               | main             | release/* | deleted
+            d1-release                    | main             | release/* | deleted
+            d1-v1                         | main             | x, v?     | --keep 'v?'
+            d1-v12                        | main             | v?        | deleted
+            d1-a.c                        | main             | a.c       | --keep 'a.c'
+            d1-abc                        | main             | a.c       | deleted
+            d1-[ab]                       | main             | [ab]      | --keep '[ab]'
+            d1-a                          | main             | [ab]      | deleted
+            d1-old, d1-child<d1-old       | main             |         | deleted
+            d1-old, d1-child<d1-old       | main, child      |         | it has a child branch that stays
+            d1-old, someone<d1-old        | main             |         | it has a child branch that stays
+            d1-old, d1-b<d1-old, x<d1-b   | main             |         | it has a child branch that stays
+            d1-old, d1-b<d1-old, d1-c!<d1-b | main           |         | it has a child branch that stays
+            d1-old<d1-old                 | main             |         | it has a child branch that stays
+            d1-a<d1-b, d1-b<d1-a          | main             |         | it has a child branch that stays
+            """)
+    void decides(String neonBranches, String amplifyBranches, String keep, String fate) {
+        List<NeonApi.Branch> branches = Arrays.stream(neonBranches.split(", ")).map(CleanupPlanTest::neonBranch).toList();
+        CleanupPlan plan = CleanupPlan.of(APP, branches, amplifyBranches(amplifyBranches), null,
+                keep == null ? List.of() : List.of(keep.split(", ")));
+        NeonApi.Branch first = branches.get(0);
+        assertEquals(fate, plan.delete().contains(first) ? "deleted"
+                : plan.kept().stream().filter(kept -> kept.branch().equals(first)).map(CleanupPlan.Kept::reason).findFirst()
+                        .orElse("not mentioned"));
+    }
+
+    @Test
+    void puts_children_before_their_parents_whatever_the_order_of_the_lists() {
+        List<NeonApi.Branch> branches = new ArrayList<>(List.of(neonBranch("d1-a"), neonBranch("d1-b<d1-a"), neonBranch("d1-c<d1-b"),
+                neonBranch("d1-0"), neonBranch("d1-d<d1-a")));
+        for (int i = 0; i < branches.size(); i++) {
+            Collections.rotate(branches, 1);
+            assertEquals(List.of("d1-0", "d1-c", "d1-b", "d1-d", "d1-a"),
+                    CleanupPlan.of(APP, branches, amplifyBranches("main"), null, List.of()).delete().stream().map(NeonApi.Branch::name).toList());
+        }
+    }
+
+    @Test
+    void knows_the_neon_branch_of_an_amplify_branch_with_a_name_too_long_for_neon() {
+        String name = "x".repeat(255);
+        NeonApi.Branch branch = neonBranch(BranchName.of(APP, name));
+        assertEquals(List.of(), CleanupPlan.of(APP, List.of(branch), amplifyBranches(name), null, List.of()).delete());
+        assertEquals(List.of(branch), CleanupPlan.of(APP, List.of(branch), amplifyBranches(name + "y"), null, List.of()).delete());
+    }
+
+    @Test
+    void refuses_an_empty_list_of_amplify_branches() {
+        Failure refusal = assertThrows(Failure.class,
+                () -> CleanupPlan.of(APP, List.of(neonBranch("d1-old")), List.of(), null, List.of()));
+        assertEquals("Amplify lists no branch at all for app d1, so nothing was deleted: check --app-id and --region, and delete the last"
+                + " Neon branches of a retired app by hand.", refusal.getMessage());
+    }
+
+    @Test
+    void refuses_a_list_without_the_branch_of_this_build() {
+        List<NeonApi.Branch> branches = List.of(neonBranch("d1-old"));
+        Failure refusal = assertThrows(Failure.class, () -> CleanupPlan.of(APP, branches, amplifyBranches("main"), "login", List.of()));
+        assertEquals("Amplify's list of branches of app d1 lacks 'login', the branch of this build, so nothing was deleted: run the clean-up"
+                + " again once the list is whole.", refusal.getMessage());
+        assertEquals(branches, CleanupPlan.of(APP, branches, amplifyBranches("main, login"), "login", List.of()).delete());
+    }
+
+    @ParameterizedTest
+    @CsvSource({"0, 0, true", "1, 0, false", "20, 20, true", "21, 20, false"})
+    void refuses_more_deletions_than_were_allowed(int orphans, int max, boolean isAllowed) {
+        List<NeonApi.Branch> branches = new ArrayList<>();
+        for (int i = 0; i < orphans; i++) {
+            branches.add(neonBranch("d1-old-" + i));
+        }
+        CleanupPlan plan = CleanupPlan.of(APP, branches, amplifyBranches("main"), null, List.of());
+        if (isAllowed) {
+            plan.requireAtMost(max);
+        } else {
+            assertThrows(Failure.class, () -> plan.requireAtMost(max));
+        }
+    }
+
+    private static NeonApi.Branch neonBranch(String text) {
+        String[] parts = text.split("<");
+        String name = parts[0].replaceAll("[!*]$", "");
+        return new NeonApi.Branch("id of " + name, name, parts.length == 1 ? null : "id of " + parts[1], "ready",
+                parts[0].endsWith("*"), parts[0].endsWith("!"), null);
+    }
+
+    private static List<Aws.AmplifyBranch> amplifyBranches(String text) {
+        return Arrays.stream(text.split(", ")).map(branch -> branch.split("<"))
+                .map(parts -> new Aws.AmplifyBranch(parts[0], parts.length == 1 ? null : parts[1])).toList();
+    }
+}
