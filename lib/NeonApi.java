@@ -133,8 +133,8 @@ final class NeonApi {
 
     private static final Pattern CONNECTION_STRING = Pattern.compile("postgres(ql)?://.+@[^@/]+/.+", Pattern.DOTALL);
 
-    /** Connection strings, and what Neon's passwords and API keys begin with. */
-    private static final Pattern SECRET_SHAPED = Pattern.compile("postgres(ql)?://\\S+|\\b(npg|napi)_\\w+");
+    /** Connection strings, percent-encoded ones too, and what Neon's passwords and API keys begin with, whatever stands before it. */
+    private static final Pattern SECRET_SHAPED = Pattern.compile("(?i)postgres(ql)?(:|%3A)\\S+|(npg|napi)_\\w+");
 
     private static final int BRANCHES_A_PAGE = 1000;
     private static final Duration BETWEEN_WAIT_LINES = Duration.ofSeconds(3);
@@ -539,6 +539,7 @@ final class NeonApi {
             case 403 -> "use an API key that may do this, in " + keySource;
             case 404 -> "check --neon-project-id, and that the API key in " + keySource + " is for this project";
             case 423 -> "Neon is at work on this project; run again later, or give it longer with --wait";
+            case 301, 302, 303, 307, 308 -> "check --api-host and any proxy: no redirect is followed with an API key";
             default -> code.contains("LIMIT_EXCEEDED") ? "delete branches, with cleanup-branches for one, or raise the plan's limit"
                     : answer.status() >= 500 || answer.status() == 429 ? "run again later"
                     : "change what was asked for, or ask Neon's support about the request";
