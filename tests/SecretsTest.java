@@ -1,0 +1,192 @@
+//SOURCES Cli.java
+//SOURCES Shell.java
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.databind.node.TextNode;
+import java.io.IOException;
+import java.net.URI;
+import java.net.URLEncoder;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Base64;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Set;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Where secrets may not be: everywhere but in the env file. */
+class SecretsTest {
+
+    private static final String NAME = SandboxAws.APP_ID + "-feature/login";
+
+    @TempDir
+    Path folder;
+
+    private Path envFile;
+    private Sandbox sandbox;
+
+    @BeforeEach
+    void start() {
+        envFile = folder.resolve(".env");
+        sandbox = Sandbox.withoutPostgres();
+        sandbox.neon().operationsTake(Duration.ZERO);
+    }
+
+    @AfterEach
+    void stop() {
+        sandbox.close();
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"per%cent", "sla/sh", "a@t", "pl+us", "$dollar", "'single'", "\"double\"", "`tick`", "back\\slash", "a b",
+            "a:b?c#d&e=f", "ümlaut", "%2F%40", "new\nline", "npg_%/@+$'\"`\\ ü"})
+    void a_password_of_any_characters_stands_in_the_env_file_alone(String password) throws IOException {
+        sandbox.neon().passwords(() -> password);
+        sandbox.neon().roles("production", "neondb_owner");
+        for (String more : List.of("--output text", "--reset", "--output json --expires-in 1d", "--dry-run")) {
+            Cli.Result result = create(more.split(" "));
+            assertEquals(0, result.exitCode(), more);
+            Cli.assertNoSecret(forms(password), result.out(), result.err());
+        }
+        sandbox.neon().operationsEnd("failed", "cannot set the password " + TextNode.valueOf(password));
+        sandbox.neon().operationsTakePolls(1);
+        Cli.Result failed = create("--reset");
+        assertEquals(1, failed.exitCode());
+        Cli.assertNoSecret(forms(password), failed.out(), failed.err());
+
+        List<String> lines = Files.readAllLines(envFile);
+        assertEquals(2, lines.size());
+        for (String line : lines) {
+            assertTrue(line.matches("DATABASE_URL(_UNPOOLED)?=\"[^\\s\"'`$\\\\]+\""), "a shell or a parser would change the value");
+            String value = line.replaceAll("^[^\"]*\"|\"$", "");
+            assertTrue(URI.create(value).getUserInfo().equals("neondb_owner:" + password), "another password stands in the file");
+        }
+        try (Stream<Path> files = Files.list(folder)) {
+            assertEquals(List.of(envFile), files.toList());
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"GET,/branches$", "POST,/branches$", "PATCH,/branches/", "GET,/roles$", "GET,/connection_uri$", "DELETE,/branches/"})
+    void what_neon_says_of_a_secret_is_not_repeated(String method, String path) {
+        boolean isNew = method.equals("POST");
+        SandboxBranch existing = sandbox.neon().add(isNew ? "another" : NAME);
+        sandbox.neon().add(SandboxAws.APP_ID + "-gone");
+        sandbox.neon().passwords(() -> "npg_AbCdEfGh1234");
+        sandbox.neon().roles(existing.id, "neondb_owner");
+        String uri = sandbox.neon().connectionString(existing.id);
+        List<String> secrets = List.of(sandbox.apiKey(), "Bearer " + sandbox.apiKey(), "key=" + sandbox.apiKey() + "&x",
+                uri, "(" + uri + ")", uri.replace("postgresql://", "postgres://"), URLEncoder.encode(uri, StandardCharsets.UTF_8),
+                URLEncoder.encode(uri, StandardCharsets.UTF_8).replace("%3A", "%3a").replace("%2F", "%2f"), "PGPASSWORD=npg_AbCdEfGh1234",
+                "neondb_owner%3Anpg_AbCdEfGh1234%40host");
+        for (String secret : secrets) {
+            sandbox.failNoMore();
+            sandbox.fail(method, path, -1, Fault.status(400, NeonApi.JSON.createObjectNode().put("code", "BAD " + secret)
+                    .put("message", "cannot use " + secret + " now").put("request_id", secret).toString(), Map.of("X-Request-ID", "x")));
+            Cli.Result result = method.equals("DELETE") ? Cli.run(sandbox, "cleanup-branches", "--output", "json", "--verbose")
+                    : create("--expires-in", "1d");
+            assertEquals(1, result.exitCode());
+            assertTrue(result.err().contains("400 BAD "), "the error is named");
+            Cli.assertNoSecret(Set.of("AbCdEfGh1234", sandbox.apiKey(), uri), result.out(), result.err());
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {301, 302, 303, 307, 308})
+    void no_credential_follows_a_redirect(int status) {
+        try (Sandbox elsewhere = Sandbox.withoutPostgres()) {
+            sandbox.neon().add(NAME);
+            sandbox.neon().add(SandboxAws.APP_ID + "-gone");
+            for (String request : List.of("POST /ssm", "GET /api/.*/branches$", "GET /roles$", "PATCH /branches/",
+                    "POST /branches/.*/restore$", "POST /branches$", "GET /amplify/", "DELETE /branches/")) {
+                sandbox.failNoMore();
+                String[] parts = request.split(" ");
+                sandbox.fail(parts[0], parts[1], -1, Fault.status(status, "", Map.of("Location", elsewhere.address() + "/api/v2/projects/"
+                        + SandboxNeon.PROJECT_ID + "/branches")));
+                Cli.Result result = request.equals("GET /amplify/") || request.startsWith("DELETE") ? Cli.run(sandbox, "cleanup-branches")
+                        : request.equals("POST /branches$") ? create("--branch-name", "new") : create("--expires-in", "1d", "--reset");
+                assertEquals(1, result.exitCode(), request);
+                assertTrue(result.err().contains("answered " + status), result.err());
+            }
+            assertEquals(List.of(), elsewhere.exchanges());
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"napi_line\nbreak", "napi_carriage\rreturn", "napi_two words", "napi_ümlaut", "napi_nul\0"})
+    void a_key_that_no_header_can_hold_is_named_by_its_variable_and_not_shown(String key) {
+        Cli.Result result = Cli.run(sandbox, Map.of("NEON_API_KEY_PARAM", "", "NEON_API_KEY", key), "create-branch", "--env-file",
+                envFile.toString(), "--verbose");
+        assertTrue(result.err().startsWith("neon-ci: The value of NEON_API_KEY is no Neon API key: "), "the variable is not named");
+        assertEquals(1, result.err().lines().count());
+        assertFalse((result.out() + result.err()).contains("napi_"), "the key is shown");
+        assertEquals(1, result.exitCode());
+        assertEquals(List.of(), sandbox.exchanges());
+    }
+
+    @Tag("slow")
+    @Test
+    void no_secret_stands_on_a_command_line_or_in_a_temporary_file_while_a_build_hangs() throws Exception {
+        Path temporary = Files.createDirectory(folder.resolve("temporary"));
+        sandbox.fail("GET", "/connection_uri$", -1, Fault.hangAfter());
+        ProcessBuilder builder = new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "-Djava.io.tmpdir=" + temporary, "-cp", System.getProperty("java.class.path"), "NeonCi", "create-branch", "--env-file",
+                envFile.toString(), "--wait", "3s")
+                .redirectOutput(folder.resolve("out").toFile())
+                .redirectError(folder.resolve("err").toFile());
+        builder.environment().putAll(sandbox.environment());
+        Process build = builder.start();
+        try {
+            while (build.isAlive() && sandbox.exchanges().stream().noneMatch(exchange -> exchange.path().endsWith("/connection_uri"))) {
+                Thread.onSpinWait();
+            }
+            assertTrue(build.isAlive());
+            assertEquals(0, build.descendants().count(), "a child process was started");
+            Path commandLine = Path.of("/proc", String.valueOf(build.pid()), "cmdline");
+            String seen = Files.exists(commandLine) ? Files.readString(commandLine) : build.info().commandLine().orElse("");
+            assertTrue(seen.contains("create-branch"));
+            Cli.assertNoSecret(sandbox.secrets(), seen);
+            assertEquals(1, build.waitFor());
+        } finally {
+            build.destroyForcibly();
+        }
+        try (Stream<Path> files = Files.walk(folder).filter(Files::isRegularFile)) {
+            List<Path> left = files.toList();
+            assertEquals(Set.of(folder.resolve("out"), folder.resolve("err")), new HashSet<>(left));
+            for (Path file : left) {
+                Cli.assertNoSecret(sandbox.secrets(), Files.readString(file));
+            }
+        }
+    }
+
+    private Cli.Result create(String... more) {
+        List<String> args = new ArrayList<>(List.of("create-branch", "--env-file", envFile.toString(), "-v"));
+        args.addAll(List.of(more));
+        return Cli.run(sandbox, args.toArray(String[]::new));
+    }
+
+    /** Returns what a text becomes on the way through the usual encodings. */
+    private static Set<String> forms(String secret) {
+        String encoded = URLEncoder.encode(secret, StandardCharsets.UTF_8);
+        String json = TextNode.valueOf(secret).toString();
+        // A set of its own, for many of the forms are the same.
+        return new HashSet<>(List.of(secret, encoded, encoded.replace("+", "%20"), encoded.toLowerCase(Locale.ROOT),
+                json.substring(1, json.length() - 1), Base64.getEncoder().encodeToString(secret.getBytes(StandardCharsets.UTF_8))));
+    }
+}
