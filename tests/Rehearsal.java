@@ -1,0 +1,199 @@
+//DEPS org.yaml:snakeyaml:2.7
+//SOURCES Cli.java
+//SOURCES Shell.java
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.FileSystems;
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.Path;
+import java.nio.file.PathMatcher;
+import java.nio.file.StandardCopyOption;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.logging.Level;
+import java.util.logging.Logger;
+import java.util.stream.Stream;
+import org.yaml.snakeyaml.Yaml;
+
+/**
+ * Runs a buildspec as Amplify does: the commands of all phases in one shell that is not root's, up to the first that fails, with no Java
+ * and no JBang, in an empty home; the cache's paths are kept from one build to the next. What a build would fetch from the network is
+ * handed to it by stand-ins, which write down that they were asked; so do those for the tools of the app itself.
+ */
+final class Rehearsal {
+
+    /** What a build left: whether it got to its end, all it printed, what the stand-ins were asked, and the folder it ran in. */
+    record Build(boolean isDeployed, String log, List<String> calls, Path folder) {
+    }
+
+    private static final Path PROJECT = Path.of("").toAbsolutePath();
+    private static final String LINK = "/tmp/neon-ci-jbang";
+
+    /** All that Amplify's image has and the commands or the stand-ins need. */
+    private static final List<String> PROGRAMS = List.of("bash", "sh", "env", "cat", "cp", "ln", "ls", "mkdir", "mv", "rm", "touch", "dirname",
+            "basename", "uname", "sed", "grep", "tar", "gzip", "git", "node", "id", "tr", "cut", "head");
+
+    /** JUnit warns of each link to the outside that it deletes, such as those to the tools. */
+    private static final Logger TEMPORARY_FOLDERS = Logger.getLogger("org.junit.jupiter.api.io");
+
+    private final Path folder;
+    private final Sandbox sandbox;
+    private final Path tools;
+    private final Path calls;
+    private final Path cache;
+    private int builds;
+
+    /** Prepares builds in this folder, which is given to a user who is not root. */
+    Rehearsal(Path folder, Sandbox sandbox) throws IOException {
+        TEMPORARY_FOLDERS.setLevel(Level.SEVERE);
+        this.folder = folder;
+        this.sandbox = sandbox;
+        tools = Files.createDirectories(folder.resolve("tools"));
+        cache = Files.createDirectories(folder.resolve("cache"));
+        calls = Files.writeString(folder.resolve("calls"), "");
+        Files.copy(jbangJar(), tools.resolve("jbang.jar"));
+        for (String program : PROGRAMS) {
+            Path found = Stream.of(System.getenv("PATH").split(":")).map(place -> Path.of(place, program)).filter(Files::isExecutable)
+                    .findFirst().orElseThrow(() -> new IllegalStateException("there is no " + program + " on the PATH"));
+            Files.createSymbolicLink(tools.resolve(program), found);
+        }
+        tool("curl", "case \"$*\" in *https://sh.jbang.dev) cat \"$TOOLS/installer\" ;; *) exit 22 ;; esac");
+        for (String recorded : List.of("nvm", "corepack", "npx", "npm")) {
+            tool(recorded, "");
+        }
+        tool("pnpm", "case \"$*\" in 'run build') mkdir -p .amplify-hosting && cp .env .amplify-hosting/.env ;; esac");
+        Files.writeString(tools.resolve("installer"), """
+                [ "$*" = version ] || exit 1
+                mkdir -p "$JBANG_DIR/bin" && cp "$TOOLS/jbang.jar" "$TOOLS/launcher" "$JBANG_DIR/bin" && mv "$JBANG_DIR/bin/launcher" "$JBANG_DIR/bin/jbang"
+                """);
+        // Like JBang's own launcher: fetches the JDK that the variable names if there is none, and runs what the jar prints.
+        tool("launcher", """
+                jdk="$JBANG_DIR/cache/jdks/${JBANG_DEFAULT_JAVA_VERSION:?}"
+                if [ ! -e "$jdk" ]; then echo "a JDK" >> "$CALLS"; mkdir -p "$JBANG_DIR/cache/jdks" && ln -s "$JDK" "$jdk"; fi
+                export JBANG_RUNTIME_SHELL=bash JBANG_STDIN_NOTTY=true JAVA_HOME="$jdk"
+                output=$("$jdk/bin/java" $JBANG_JAVA_OPTIONS -jar "$JBANG_DIR/bin/jbang.jar" "$@")
+                code=$?
+                [ $code -ne 255 ] || eval "exec $output"
+                [ -z "$output" ] || echo "$output"
+                exit $code""");
+    }
+
+    /**
+     * Builds a branch by a buildspec.
+     *
+     * @param buildspec the text of an amplify.yml
+     * @param branch the Amplify branch
+     * @param changes variables that differ from those of a build in the sandbox
+     */
+    Build build(String buildspec, String branch, Map<String, String> changes) throws IOException {
+        Path root = Files.createDirectories(folder.resolve("build-" + ++builds));
+        for (String part : List.of("neon-ci.java", "lib")) {
+            copy(PROJECT.resolve(part), root.resolve(part));
+        }
+        Map<?, ?> spec = new Yaml().load(buildspec.replace(LINK, folder.resolve("link").toString()));
+        Map<?, ?> app = spec.containsKey("applications") ? (Map<?, ?>) ((List<?>) spec.get("applications")).get(0) : spec;
+        Path place = Files.createDirectories(root.resolve(String.valueOf(app.containsKey("appRoot") ? app.get("appRoot") : ".")).normalize());
+        copy(cache, place);
+
+        List<String> script = new ArrayList<>();
+        for (String command : commands(app)) {
+            Path file = Files.writeString(root.resolve("command-" + script.size()), command);
+            script.add(". '" + file + "' || exit");
+        }
+        Files.writeString(root.resolve("build.sh"), String.join("\n", script));
+        Files.writeString(calls, "");
+
+        Map<String, String> environment = new HashMap<>(sandbox.environment());
+        environment.putAll(Map.of("AWS_BRANCH", branch, "AWS_COMMIT_ID", "HEAD", "AWS_JOB_ID", "0000000001", "PATH", tools.toString(),
+                "HOME", Files.createDirectories(root.resolve("home")).toString(), "TOOLS", tools.toString(), "CALLS", calls.toString(),
+                "JDK", System.getProperty("java.home"), "JAVA_HOME", ""));
+        environment.putAll(changes);
+        Shell.Result result = runAsUser(place, environment, root.resolve("build.sh"));
+        String log = result.out() + result.err();
+        Cli.assertNoSecret(sandbox.secrets(), log);
+        if (result.exitCode() == 0) {
+            saveCache(app, place);
+        }
+        return new Build(result.exitCode() == 0, log, Files.readAllLines(calls), place);
+    }
+
+    private static List<String> commands(Map<?, ?> app) {
+        List<String> commands = new ArrayList<>();
+        for (String half : List.of("backend", "frontend")) {
+            for (String phase : List.of("preBuild", "build", "postBuild")) {
+                if (app.get(half) instanceof Map<?, ?> halves && halves.get("phases") instanceof Map<?, ?> phases
+                        && phases.get(phase) instanceof Map<?, ?> found) {
+                    ((List<?>) found.get("commands")).forEach(command -> commands.add((String) command));
+                }
+            }
+        }
+        return commands;
+    }
+
+    /** Keeps what the cache's paths name below the app's folder; of a path that leads elsewhere Amplify keeps nothing. */
+    private void saveCache(Map<?, ?> app, Path place) throws IOException {
+        Object paths = app.get("frontend") instanceof Map<?, ?> frontend && frontend.get("cache") instanceof Map<?, ?> kept ? kept.get("paths") : null;
+        for (Object path : paths == null ? List.of() : (List<?>) paths) {
+            PathMatcher matcher = FileSystems.getDefault().getPathMatcher("glob:" + path);
+            try (Stream<Path> files = Files.walk(place)) {
+                for (Path file : files.filter(file -> matcher.matches(place.relativize(file))).toList()) {
+                    copyOne(file, cache.resolve(place.relativize(file).toString()));
+                }
+            }
+        }
+    }
+
+    private Shell.Result runAsUser(Path place, Map<String, String> environment, Path script) {
+        boolean isRoot = Shell.run(place, Map.of(), "id", "-u").out().equals("0\n");
+        if (!isRoot) {
+            return Shell.run(place, environment, tools.resolve("bash").toString(), script.toString());
+        }
+        Shell.run(folder, Map.of(), "chown", "-R", "nobody", folder.toString());
+        return Shell.run(place, environment, "/usr/bin/setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups",
+                tools.resolve("bash").toString(), script.toString());
+    }
+
+    private void tool(String name, String script) throws IOException {
+        Path file = Files.writeString(tools.resolve(name), "#!/bin/bash\n"
+                + (name.equals("launcher") ? "" : "echo \"" + name + " $*\" >> \"$CALLS\"\n") + script + "\n");
+        file.toFile().setExecutable(true, false);
+    }
+
+    /** Returns the jar of JBang, as {@code .ci/jbang} has fetched and checked it. */
+    private static Path jbangJar() {
+        Path jbangDir = Path.of(System.getenv().getOrDefault("JBANG_DIR", System.getProperty("user.home") + "/.jbang"));
+        Shell.Result fetched = Shell.run(PROJECT, Map.of("HOME", System.getProperty("user.home"), "JBANG_DIR", jbangDir.toString(),
+                "PATH", "/usr/local/bin:/usr/bin:/bin"), ".ci/jbang", "--version");
+        Path jar = jbangDir.resolve("jbang-cli-0.132.1-all.jar");
+        if (!Files.exists(jar)) {
+            throw new IllegalStateException("no JBang to rehearse with: " + fetched.err());
+        }
+        return jar;
+    }
+
+    private static void copy(Path from, Path to) throws IOException {
+        try (Stream<Path> files = Files.walk(from)) {
+            for (Path file : files.toList()) {
+                copyOne(file, to.resolve(from.relativize(file).toString()));
+            }
+        }
+    }
+
+    /** Keeps time stamps, as Amplify's archive of the cache does, and links. */
+    private static void copyOne(Path from, Path to) {
+        try {
+            if (Files.isDirectory(from, LinkOption.NOFOLLOW_LINKS)) {
+                Files.createDirectories(to);
+                return;
+            }
+            Files.createDirectories(to.getParent());
+            Files.copy(from, to, StandardCopyOption.COPY_ATTRIBUTES, StandardCopyOption.REPLACE_EXISTING, LinkOption.NOFOLLOW_LINKS);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+}
