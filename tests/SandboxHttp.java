@@ -198,6 +198,12 @@ final class SandboxHttp implements AutoCloseable {
                 send(real, false, out, start, request);
                 yield false;
             }
+            case STALL -> {
+                send(real, false, out, start, request);
+                out.flush();
+                in.read();
+                yield false;
+            }
             case RESET -> {
                 record(start, request, 0, "");
                 // To close a socket that must not linger is to reset it.
