@@ -30,7 +30,11 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.UUID;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ThreadLocalRandom;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
 import java.util.regex.Pattern;
@@ -487,16 +491,22 @@ final class NeonApi {
     /** HttpURLConnection knows no PATCH. */
     private Answer patch(String path, byte[] body, String requestId) throws IOException {
         HttpRequest.Builder request = HttpRequest.newBuilder(URI.create(host + path))
-                .timeout(timeout(READ_TIMEOUT))
                 .header("Content-Type", "application/json")
                 .method("PATCH", HttpRequest.BodyPublishers.ofByteArray(body));
         headers(requestId).forEach(request::header);
         HttpClient client = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).connectTimeout(timeout(CONNECT_TIMEOUT)).build();
+        CompletableFuture<HttpResponse<byte[]>> exchange = client.sendAsync(request.build(), HttpResponse.BodyHandlers.ofByteArray());
         try {
-            HttpResponse<byte[]> response = client.send(request.build(), HttpResponse.BodyHandlers.ofByteArray());
+            // A timeout of the request's own would end with the answer's headers, and a body may never come.
+            HttpResponse<byte[]> response = exchange.get(timeout(READ_TIMEOUT).toMillis(), TimeUnit.MILLISECONDS);
             return new Answer(response.statusCode(), response.body(), response.headers().firstValue("Retry-After").orElse(null));
         } catch (InterruptedException e) {
             throw interrupted();
+        } catch (TimeoutException e) {
+            exchange.cancel(true);
+            throw new HttpTimeoutException("timed out");
+        } catch (ExecutionException e) {
+            throw e.getCause() instanceof IOException lost ? lost : new IOException("no connection", e.getCause());
         }
     }
 
