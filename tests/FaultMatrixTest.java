@@ -20,6 +20,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
@@ -41,30 +42,30 @@ class FaultMatrixTest {
      * refuses connections and does not come back, so there is no once.
      */
     private static final String TABLE = """
-            run    |request                 |401 403 404 409 422 init 423 429 429s 429d 500 502 503 524 gone rst> rst< cut html hang> hang<
-            key    |POST /ssm               |--  --  --  --  --  --   --  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-    +-
-            new    |GET /branches\\?search  |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-    +-
-            paged  |GET /branches\\?cursor  |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-    +-
-            parent |GET \\?search=production|--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-    +-
-            role   |GET /roles$             |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-    +-
-            role   |GET /databases$         |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-    +-
-            new    |POST /branches$         |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  ++  .-   +-   ++   ++  ++   +-    +-
-            busy   |GET /operations/        |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-    +-
-            new    |GET \\?pooled=true      |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-    +-
-            new    |GET \\?pooled=false     |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-    +-
-            init   |GET /branches/br-[^/]*$ |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-    +-
-            again  |GET /roles$             |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-    +-
-            again  |GET /databases$         |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-    +-
-            again  |GET /endpoints$         |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-    +-
-            again  |GET /connection_uri$    |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-    +-
-            bare   |POST /endpoints$        |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  ++  .-   +-   ++   ++  ++   +-    +-
-            expires|PATCH /branches/        |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-    +-
-            reset  |POST /restore$          |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-    +-
-            cleanup|GET /api/.*/branches$   |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-    +-
-            cleanup|GET /api/.*\\?cursor    |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-    +-
-            cleanup|GET /amplify/           |--  --  --  --  --  --   --  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-    +-
-            cleanup|GET \\?nextToken        |--  --  --  --  --  --   --  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-    +-
-            cleanup|DELETE /branches/       |--  --  ++  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   ++  +-   +-    +-
+            run    |request              |401 403 404 409 422 init 423 429 429s 429d 500 502 503 524 gone rst> rst< cut html hng> hng< stall
+            key    |POST /ssm            |--  --  --  --  --  --   --  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-   +-   +-
+            new    |GET \\?search        |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-   +-   +-
+            paged  |GET \\?cursor        |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-   +-   +-
+            parent |GET \\?search=prod   |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-   +-   +-
+            role   |GET /roles$          |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-   +-   +-
+            role   |GET /databases$      |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-   +-   +-
+            new    |POST /branches$      |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  ++  .-   +-   ++   ++  ++   +-   +-   +-
+            busy   |GET /operations/     |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-   +-   +-
+            new    |GET \\?pooled=true   |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-   +-   +-
+            new    |GET \\?pooled=false  |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-   +-   +-
+            init   |GET /br-[^/]*$       |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-   +-   +-
+            again  |GET /roles$          |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-   +-   +-
+            again  |GET /databases$      |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-   +-   +-
+            again  |GET /endpoints$      |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-   +-   +-
+            again  |GET /connection_uri$ |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-   +-   +-
+            bare   |POST /endpoints$     |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  ++  .-   +-   ++   ++  ++   +-   +-   +-
+            expires|PATCH /branches/     |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-   +-   +-
+            reset  |POST /restore$       |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-   +-   +-
+            cleanup|GET /api/.*/branches$|--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-   +-   +-
+            cleanup|GET /api/.*\\?cursor |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-   +-   +-
+            cleanup|GET /amplify/        |--  --  --  --  --  --   --  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-   +-   +-
+            cleanup|GET \\?nextToken     |--  --  --  --  --  --   --  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-   +-   +-
+            cleanup|DELETE /branches/    |--  --  ++  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   ++  +-   +-   +-   +-
             """;
 
     /** One cell: what is run, what goes wrong and how often, and how it must end. */
@@ -94,14 +95,14 @@ class FaultMatrixTest {
 
     @TestFactory
     Stream<DynamicTest> ends_well_or_in_one_clear_error() {
-        return tests(cells().filter(cell -> cell.isLasting() || !cell.fault().startsWith("hang")));
+        return tests(cells().filter(cell -> cell.isLasting() || !isSlow(cell.fault())));
     }
 
     /** Slow, for neon-ci waits for 30 seconds before it makes a request anew. */
     @Tag("slow")
     @TestFactory
     Stream<DynamicTest> makes_a_request_anew_that_was_not_answered() {
-        return tests(cells().filter(cell -> !cell.isLasting() && cell.fault().startsWith("hang")));
+        return tests(cells().filter(cell -> !cell.isLasting() && isSlow(cell.fault())));
     }
 
     /** Begins all at the same time, and makes of each cell a test of its own. */
@@ -112,7 +113,7 @@ class FaultMatrixTest {
             Future<?> run = threads.submit(() -> run(cell, own));
             tests.add(DynamicTest.dynamicTest(cell.toString(), () -> {
                 try {
-                    run.get();
+                    run.get(1, TimeUnit.MINUTES);
                 } catch (ExecutionException e) {
                     throw e.getCause();
                 }
@@ -164,6 +165,10 @@ class FaultMatrixTest {
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
+    }
+
+    private static boolean isSlow(String fault) {
+        return fault.startsWith("hng") || fault.equals("stall");
     }
 
     private static void setUp(Cell cell, Sandbox sandbox) {
@@ -221,8 +226,9 @@ class FaultMatrixTest {
             case "rst<" -> Fault.resetAfter();
             case "cut" -> Fault.cut();
             case "html" -> Fault.notJson();
-            case "gone", "hang>" -> Fault.hangBefore();
-            case "hang<" -> Fault.hangAfter();
+            case "gone", "hng>" -> Fault.hangBefore();
+            case "hng<" -> Fault.hangAfter();
+            case "stall" -> Fault.stall();
             default -> Fault.neon(Integer.parseInt(name), "", "");
         };
     }
