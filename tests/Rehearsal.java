@@ -45,6 +45,7 @@ final class Rehearsal {
     private final Path tools;
     private final Path calls;
     private final Path cache;
+    private Path appFiles;
     private int builds;
 
     /** Prepares builds in this folder, which is given to a user who is not root. */
@@ -57,9 +58,7 @@ final class Rehearsal {
         calls = Files.writeString(folder.resolve("calls"), "");
         Files.copy(jbangJar(), tools.resolve("jbang.jar"));
         for (String program : PROGRAMS) {
-            Path found = Stream.of(System.getenv("PATH").split(":")).map(place -> Path.of(place, program)).filter(Files::isExecutable)
-                    .findFirst().orElseThrow(() -> new IllegalStateException("there is no " + program + " on the PATH"));
-            Files.createSymbolicLink(tools.resolve(program), found);
+            link(program);
         }
         tool("curl", "case \"$*\" in *https://sh.jbang.dev) cat \"$TOOLS/installer\" ;; *) exit 22 ;; esac");
         for (String recorded : List.of("nvm", "corepack", "npx", "npm")) {
@@ -82,6 +81,15 @@ final class Rehearsal {
                 exit $code""");
     }
 
+    /** Puts the files of this folder into every build from now on, and lets it use the real npm. */
+    void useApp(Path files) throws IOException {
+        appFiles = files;
+        for (String program : List.of("npm", "npx")) {
+            Files.delete(tools.resolve(program));
+            link(program);
+        }
+    }
+
     /**
      * Builds a branch by a buildspec.
      *
@@ -98,6 +106,9 @@ final class Rehearsal {
         Map<?, ?> app = spec.containsKey("applications") ? (Map<?, ?>) ((List<?>) spec.get("applications")).get(0) : spec;
         Path place = Files.createDirectories(root.resolve(String.valueOf(app.containsKey("appRoot") ? app.get("appRoot") : ".")).normalize());
         copy(cache, place);
+        if (appFiles != null) {
+            copy(appFiles, place);
+        }
 
         List<String> script = new ArrayList<>();
         for (String command : commands(app)) {
@@ -111,6 +122,7 @@ final class Rehearsal {
         environment.putAll(Map.of("AWS_BRANCH", branch, "AWS_COMMIT_ID", "HEAD", "AWS_JOB_ID", "0000000001", "PATH", tools.toString(),
                 "HOME", Files.createDirectories(root.resolve("home")).toString(), "TOOLS", tools.toString(), "CALLS", calls.toString(),
                 "JDK", System.getProperty("java.home"), "JAVA_HOME", ""));
+        environment.put("npm_config_cache", folder.resolve("npm-cache").toString());
         environment.putAll(changes);
         Shell.Result result = runAsUser(place, environment, root.resolve("build.sh"));
         String log = result.out() + result.err();
@@ -155,6 +167,12 @@ final class Rehearsal {
         Shell.run(folder, Map.of(), "chown", "-R", "nobody", folder.toString());
         return Shell.run(place, environment, "/usr/bin/setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups",
                 tools.resolve("bash").toString(), script.toString());
+    }
+
+    private void link(String program) throws IOException {
+        Path found = Stream.of(System.getenv("PATH").split(":")).map(place -> Path.of(place, program)).filter(Files::isExecutable)
+                .findFirst().orElseThrow(() -> new IllegalStateException("there is no " + program + " on the PATH"));
+        Files.createSymbolicLink(tools.resolve(program), found);
     }
 
     private void tool(String name, String script) throws IOException {
