@@ -1,0 +1,51 @@
+//SOURCES Shell.java
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Colours are for people at a terminal who have not asked for none; a build log is plain text. */
+class TerminalTest {
+
+    private static final String ESCAPE = "\u001b[";
+
+    @TempDir
+    Path folder;
+
+    @Test
+    void a_terminal_gets_colours() {
+        assertTrue(onTerminal(Map.of("TERM", "xterm")).contains(ESCAPE));
+    }
+
+    @Test
+    void a_terminal_of_someone_who_wants_no_colours_gets_none() {
+        String output = onTerminal(Map.of("TERM", "xterm", "NO_COLOR", "1"));
+        assertTrue(output.contains("neon-ci: Missing required option '--app-id'"), output);
+        assertTrue(!output.contains(ESCAPE), output);
+    }
+
+    @Test
+    void a_log_gets_none() {
+        Shell.Result result = Shell.run(folder, Map.of("TERM", "xterm"), "/bin/sh", "-c", command());
+        assertEquals("neon-ci: Missing required option '--app-id' (or the variable AWS_APP_ID). See 'neon-ci create-branch --help'.\n",
+                result.err());
+        assertEquals(2, result.exitCode());
+    }
+
+    /** Runs neon-ci on a terminal that {@code script} makes up. */
+    private String onTerminal(Map<String, String> environment) {
+        assumeTrue(Files.isExecutable(Path.of("/usr/bin/script")), "there is no script(1) here to make a terminal with");
+        return Shell.run(folder, environment, "/usr/bin/script", "-qec", command(), "/dev/null").out();
+    }
+
+    private static String command() {
+        return "'" + Path.of(System.getProperty("java.home"), "bin", "java") + "' -cp '" + System.getProperty("java.class.path")
+                + "' NeonCi create-branch";
+    }
+}
