@@ -230,9 +230,10 @@ final class Aws {
     private HttpURLConnection connect(URI uri) {
         try {
             HttpURLConnection connection = (HttpURLConnection) uri.toURL().openConnection();
-            long left = Math.max(1000, Duration.between(Instant.now(), deadline).toMillis());
-            connection.setConnectTimeout((int) Math.min(TIMEOUT_MILLIS, left));
-            connection.setReadTimeout((int) Math.min(TIMEOUT_MILLIS, left));
+            // Leaves time to try again before the deadline, but enough to read an answer.
+            long half = Math.max(1000, Duration.between(Instant.now(), deadline).toMillis() / 2);
+            connection.setConnectTimeout((int) Math.min(TIMEOUT_MILLIS, half));
+            connection.setReadTimeout((int) Math.min(TIMEOUT_MILLIS, half));
             connection.setUseCaches(false);
             return connection;
         } catch (IOException e) {

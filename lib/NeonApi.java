@@ -515,10 +515,10 @@ final class NeonApi {
                 "X-Request-ID", requestId);
     }
 
-    /** A timeout that does not outlast the deadline, nor is so short that nothing could be read. */
+    /** A timeout that leaves time to try again before the deadline, but is not so short that nothing could be read. */
     private Duration timeout(Duration usual) {
-        Duration left = Duration.between(Instant.now(), deadline);
-        return left.compareTo(usual) > 0 ? usual : left.toMillis() > 1000 ? left : Duration.ofSeconds(1);
+        Duration half = Duration.between(Instant.now(), deadline).dividedBy(2);
+        return half.compareTo(usual) > 0 ? usual : half.toMillis() > 1000 ? half : Duration.ofSeconds(1);
     }
 
     /** Reads to the end. The JDK takes an end that comes too early for the end. */
