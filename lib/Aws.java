@@ -63,8 +63,8 @@ final class Aws {
         }
     }
 
-    /** As many as the SDK's clients make, with their pauses. */
-    private static final int TRIES = 4;
+    /** The SDK's clients make four, whose random pauses may be over in a tenth of a second; six outlast a short outage. */
+    private static final int TRIES = 6;
     private static final long FIRST_PAUSE_MILLIS = 100;
 
     private static final int TIMEOUT_MILLIS = 10_000;
