@@ -11,7 +11,7 @@ import java.util.Map;
  */
 record Fault(Kind kind, boolean acts, int status, String body, Map<String, String> headers) {
 
-    enum Kind { ANSWER, RESET, CUT, STALL, HANG }
+    enum Kind { ANSWER, RESET, RESTART, CUT, STALL, HANG }
 
     /** Answers with this status and JSON body instead; the request takes no effect. */
     static Fault status(int status, String body, Map<String, String> headers) {
@@ -42,6 +42,11 @@ record Fault(Kind kind, boolean acts, int status, String body, Map<String, Strin
     /** Lets the request take effect, then announces the whole answer and sends half of its body. */
     static Fault cut() {
         return new Fault(Kind.CUT, true, 0, "", Map.of());
+    }
+
+    /** Breaks all connections before the request takes effect, and refuses new ones for a moment, as a server does that is started anew. */
+    static Fault restart() {
+        return new Fault(Kind.RESTART, false, 0, "", Map.of());
     }
 
     /** Lets the request take effect, then announces the whole answer, sends half of its body, and keeps the connection open. */

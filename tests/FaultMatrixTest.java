@@ -40,33 +40,33 @@ class FaultMatrixTest {
     /**
      * The run that makes the request, the request, and the fate of the run: + for success and - for an error, first with the fault once,
      * then with the fault for ever. An answer is lost {@code >} before the request took effect or {@code <} after. A server that is gone
-     * refuses connections and does not come back, so there is no once.
+     * refuses connections, once for a moment only.
      */
     private static final String TABLE = """
             run    |request              |401 403 404 409 422 init 423 429 429s 429d 500 502 503 524 gone rst> rst< cut html hng> hng< stall
-            key    |POST /ssm            |--  --  --  --  --  --   --  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-   +-   +-
-            new    |GET \\?search        |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-   +-   +-
-            paged  |GET \\?cursor        |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-   +-   +-
-            parent |GET \\?search=prod   |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-   +-   +-
-            role   |GET /roles$          |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-   +-   +-
-            role   |GET /databases$      |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-   +-   +-
-            new    |POST /branches$      |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  ++  .-   +-   ++   ++  ++   +-   ++   ++
-            busy   |GET /operations/     |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-   +-   +-
-            new    |GET \\?pooled=true   |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-   +-   +-
-            new    |GET \\?pooled=false  |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-   +-   +-
-            init   |GET /br-[^/]*$       |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-   +-   +-
-            again  |GET /roles$          |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-   +-   +-
-            again  |GET /databases$      |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-   +-   +-
-            again  |GET /endpoints$      |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-   +-   +-
-            again  |GET /connection_uri$ |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-   +-   +-
-            bare   |POST /endpoints$     |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  ++  .-   +-   ++   ++  ++   +-   ++   ++
-            expires|PATCH /branches/     |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-   +-   +-
-            reset  |POST /restore$       |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-   +-   +-
-            cleanup|GET /api/.*/branches$|--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-   +-   +-
-            cleanup|GET /api/.*\\?cursor |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-   +-   +-
-            cleanup|GET /amplify/        |--  --  --  --  --  --   --  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-   +-   +-
-            cleanup|GET \\?nextToken     |--  --  --  --  --  --   --  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   +-  +-   +-   +-   +-
-            cleanup|DELETE /branches/    |--  --  ++  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  .-   +-   +-   ++  +-   +-   +-   ++
+            key    |POST /ssm            |--  --  --  --  --  --   --  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
+            new    |GET \\?search        |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
+            paged  |GET \\?cursor        |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
+            parent |GET \\?search=prod   |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
+            role   |GET /roles$          |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
+            role   |GET /databases$      |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
+            new    |POST /branches$      |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  ++  +-   +-   ++   ++  ++   +-   ++   ++
+            busy   |GET /operations/     |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
+            new    |GET \\?pooled=true   |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
+            new    |GET \\?pooled=false  |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
+            init   |GET /br-[^/]*$       |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
+            again  |GET /roles$          |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
+            again  |GET /databases$      |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
+            again  |GET /endpoints$      |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
+            again  |GET /connection_uri$ |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
+            bare   |POST /endpoints$     |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  ++  +-   +-   ++   ++  ++   +-   ++   ++
+            expires|PATCH /branches/     |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
+            reset  |POST /restore$       |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
+            cleanup|GET /api/.*/branches$|--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
+            cleanup|GET /api/.*\\?cursor |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
+            cleanup|GET /amplify/        |--  --  --  --  --  --   --  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
+            cleanup|GET \\?nextToken     |--  --  --  --  --  --   --  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
+            cleanup|DELETE /branches/    |--  --  ++  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   ++  +-   +-   +-   ++
             """;
 
     /** One cell: what is run, what goes wrong and how often, and how it must end. */
@@ -122,7 +122,6 @@ class FaultMatrixTest {
             String[] fates = columns[2].strip().split(" +");
             assertEquals(faults.length, fates.length, line);
             return Stream.of(0, 1).flatMap(times -> Stream.iterate(0, i -> i + 1).limit(faults.length)
-                    .filter(i -> fates[i].charAt(times) != '.')
                     .map(i -> new Cell(columns[0], request[0], request[1], faults[i], times == 1, fates[i].charAt(times) == '+')));
         });
     }
@@ -133,7 +132,8 @@ class FaultMatrixTest {
             Files.writeString(envFile, OLD);
             setUp(cell, sandbox);
             sandbox.fail(cell.method(), cell.path(), cell.isLasting() ? -1 : 1, fault(cell.fault()));
-            if (cell.fault().equals("gone")) {
+            boolean isGone = cell.fault().equals("gone") && cell.isLasting();
+            if (isGone) {
                 closeWhenAsked(cell, sandbox);
             }
 
@@ -147,7 +147,7 @@ class FaultMatrixTest {
             assertTrue(cell.succeeds() || seconds < 10, () -> "it took " + seconds + " s");
             assertSpeaksClearly(result);
             assertHarmedNothing(cell, sandbox, envFile, result);
-            if (!cell.fault().equals("gone")) {
+            if (!isGone) {
                 sandbox.failNoMore();
                 assertEquals(0, command(cell, sandbox, envFile, "60s").exitCode());
                 assertHarmedNothing(cell, sandbox, envFile, new Cli.Result(0, "", ""));
@@ -217,7 +217,8 @@ class FaultMatrixTest {
             case "rst<" -> Fault.resetAfter();
             case "cut" -> Fault.cut();
             case "html" -> Fault.notJson();
-            case "gone", "hng>" -> Fault.hangBefore();
+            case "gone" -> Fault.restart();
+            case "hng>" -> Fault.hangBefore();
             case "hng<" -> Fault.hangAfter();
             case "stall" -> Fault.stall();
             default -> Fault.neon(Integer.parseInt(name), "", "");

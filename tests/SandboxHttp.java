@@ -8,7 +8,7 @@ import java.io.OutputStream;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.io.UncheckedIOException;
-import java.net.InetAddress;
+import java.net.InetSocketAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
 import java.net.URI;
@@ -76,22 +76,26 @@ final class SandboxHttp implements AutoCloseable {
         }
     }
 
-    private final ServerSocket server;
+    private static final String LOOPBACK = "127.0.0.1";
+    private static final Duration RESTART_TAKES = Duration.ofMillis(300);
+
     private final Handler handler;
     private final Set<Socket> connections = ConcurrentHashMap.newKeySet();
     private final List<Exchange> exchanges = new ArrayList<>();
     private final List<Waiting> faults = new ArrayList<>();
     private volatile Duration latency = Duration.ZERO;
+    private volatile ServerSocket server;
+    private volatile boolean isClosed;
+    private Thread acceptor;
 
     /** Listens on a free loopback port at once. Throws UncheckedIOException if there is none. */
     SandboxHttp(Handler handler) {
         this.handler = handler;
         try {
-            server = new ServerSocket(0, 50, InetAddress.getByName("127.0.0.1"));
+            listen(0);
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
-        startThread("sandbox-accept", this::accept);
     }
 
     /** Returns the server's address, {@code http://127.0.0.1:PORT}. */
@@ -143,14 +147,41 @@ final class SandboxHttp implements AutoCloseable {
     /** Closes the port and every connection, hanging ones too. */
     @Override
     public void close() {
+        isClosed = true;
         closeQuietly(server);
         connections.forEach(SandboxHttp::closeQuietly);
     }
 
-    private void accept() {
-        while (!server.isClosed()) {
+    private void listen(int port) throws IOException {
+        ServerSocket listening = new ServerSocket();
+        listening.setReuseAddress(true);
+        listening.bind(new InetSocketAddress(LOOPBACK, port));
+        server = listening;
+        acceptor = startThread("sandbox-accept", () -> accept(listening));
+    }
+
+    /** Closes the port and every connection, and after a moment listens there again. */
+    private synchronized void restart() throws IOException {
+        int port = server.getLocalPort();
+        closeQuietly(server);
+        connections.forEach(SandboxHttp::closeQuietly);
+        // The port is in use until the thread that waits for connections has left it.
+        awaitEnd(acceptor);
+        // A socket that has the port but does not listen: nobody else can take it, and whoever connects is refused.
+        try (Socket placeholder = new Socket()) {
+            placeholder.setReuseAddress(true);
+            placeholder.bind(new InetSocketAddress(LOOPBACK, port));
+            pause(RESTART_TAKES);
+        }
+        if (!isClosed) {
+            listen(port);
+        }
+    }
+
+    private void accept(ServerSocket listening) {
+        while (!listening.isClosed()) {
             try {
-                Socket connection = server.accept();
+                Socket connection = listening.accept();
                 connection.setTcpNoDelay(true);
                 connections.add(connection);
                 startThread("sandbox-connection", () -> converse(connection));
@@ -202,6 +233,11 @@ final class SandboxHttp implements AutoCloseable {
                 send(real, false, out, start, request);
                 out.flush();
                 in.read();
+                yield false;
+            }
+            case RESTART -> {
+                record(start, request, 0, "");
+                restart();
                 yield false;
             }
             case RESET -> {
@@ -358,10 +394,19 @@ final class SandboxHttp implements AutoCloseable {
         }
     }
 
-    private static void startThread(String name, Runnable task) {
+    private static Thread startThread(String name, Runnable task) {
         Thread thread = new Thread(task, name);
         thread.setDaemon(true);
         thread.start();
+        return thread;
+    }
+
+    private static void awaitEnd(Thread thread) {
+        try {
+            thread.join();
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
     }
 
     private static void closeQuietly(AutoCloseable closeable) {
