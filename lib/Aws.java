@@ -280,8 +280,8 @@ final class Aws {
     }
 
     private static Failure failure(String what, AwsException e, String advice) {
-        String reason = e.status == 0 ? "no answer from AWS"
-                : (e.code.isEmpty() ? "AWS answered " + e.status : e.code) + " (request " + e.requestId + ")";
+        String reason = (e.status == 0 ? "no answer from AWS" : e.code.isEmpty() ? "AWS answered " + e.status : e.code)
+                + (e.requestId.isEmpty() ? "" : " (request " + e.requestId + ")");
         return new Failure("Could not " + what + ": " + reason + "; " + advice + ".", e);
     }
 }

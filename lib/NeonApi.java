@@ -114,9 +114,12 @@ final class NeonApi {
          * requests) and 503 are safe to repeat whatever the method. That a branch is not ready yet has no code of its own.
          */
         private boolean isTemporary() {
-            return status == 423 || status == 429 || status == 503
-                    || status == 422 && neonMessage.toLowerCase(Locale.ROOT).contains("not ready");
+            return status == 423 || status == 429 || status == 503 || isNotReady(status, neonMessage);
         }
+    }
+
+    private static boolean isNotReady(int status, String message) {
+        return status == 422 && message.toLowerCase(Locale.ROOT).contains("not ready");
     }
 
     /** An answer that was received whole. */
@@ -550,7 +553,8 @@ final class NeonApi {
             case 404 -> "check --neon-project-id, and that the API key in " + keySource + " is for this project";
             case 423 -> "Neon is at work on this project; run again later, or give it longer with --wait";
             case 301, 302, 303, 307, 308 -> "check --api-host and any proxy: no redirect is followed with an API key";
-            default -> code.contains("LIMIT_EXCEEDED") ? "delete branches, with cleanup-branches for one, or raise the plan's limit"
+            default -> isNotReady(answer.status(), message) ? "run again later, or give it longer with --wait"
+                    : code.contains("LIMIT_EXCEEDED") ? "delete branches, with cleanup-branches for one, or raise the plan's limit"
                     : answer.status() >= 500 || answer.status() == 429 ? "run again later"
                     : "change what was asked for, or ask Neon's support about the request";
         };

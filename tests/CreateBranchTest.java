@@ -178,6 +178,15 @@ class CreateBranchTest {
         assertFalse(Files.exists(envFile));
     }
 
+    @Test
+    void says_what_to_do_about_a_branch_that_neon_keeps_calling_not_ready() {
+        sandbox.fail("GET", "/connection_uri$", -1, Fault.neon(422, "", "branch not ready yet"));
+        Cli.Result result = create("--wait", "1s");
+        assertTrue(result.err().matches("(?s).*\nneon-ci: Could not get the connection string of Neon branch br-[a-z0-9-]+: Neon answered 422,"
+                + " branch not ready yet \\(request [0-9a-f-]+\\); run again later, or give it longer with --wait\\.\n"), result.err());
+        assertEquals(1, result.exitCode());
+    }
+
     @ParameterizedTest
     @ValueSource(strings = {"failed", "error", "cancelled"})
     void fails_when_an_operation_fails(String status) {
