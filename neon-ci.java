@@ -1,6 +1,7 @@
 ///usr/bin/env jbang "$0" "$@" ; exit $?
 //JAVA 17+
 //RUNTIME_OPTIONS -XX:TieredStopAtLevel=1 -XX:+UseSerialGC
+//COMPILE_OPTIONS -encoding UTF-8
 //DESCRIPTION Gives every AWS Amplify branch its own Neon Postgres branch
 //DEPS org.slf4j:slf4j-nop:2.0.20
 //DEPS info.picocli:picocli:4.7.7
@@ -235,14 +236,27 @@ class SharedOptions {
     /** Returns the option's value, or the first of its variables that is not blank, or null. */
     String optional(String value, String option, String... variables) {
         if (value != null) {
-            return matching("(?s).*\\S.*", value, option, "must not be blank");
+            return readable(matching("(?s).*\\S.*", value, option, "must not be blank"), option);
         }
         for (String variable : variables) {
             if (environmentVariable(variable) != null) {
-                return environmentVariable(variable);
+                return readable(environmentVariable(variable), option);
             }
         }
         return null;
+    }
+
+    /**
+     * Refuses what Java could not read: in a locale that is not UTF-8 it takes other characters for question marks, so that two branches
+     * would share a database, or one that is to be kept would be deleted.
+     */
+    private String readable(String value, String option) {
+        boolean isUtf8 = "UTF-8".equalsIgnoreCase(System.getProperty("sun.jnu.encoding"));
+        if (value.indexOf('\ufffd') >= 0 || value.indexOf('?') >= 0 && !isUtf8) {
+            throw usage("Invalid value for option '" + option
+                    + "': it holds a character that this locale cannot read; run again with LC_ALL=C.UTF-8.");
+        }
+        return value;
     }
 
     String required(String value, String option, String variable) {
@@ -369,7 +383,7 @@ class CreateBranch implements Callable<Integer> {
 
     @Option(names = "--env-file", paramLabel = "FILE", defaultValue = ".env",
             description = "Env file to write, repeatable. Default: ${DEFAULT-VALUE}.")
-    private List<Path> envFiles;
+    private List<String> envFiles;
 
     @Option(names = "--env-var", paramLabel = "NAME", defaultValue = "DATABASE_URL",
             description = "Variable for the pooled connection string; the direct one, for migrations, goes to NAME_UNPOOLED."
@@ -382,7 +396,7 @@ class CreateBranch implements Callable<Integer> {
     @Override
     public Integer call() {
         check();
-        envFiles.forEach(file -> new EnvFile(file).check(List.of(envVar, unpooledVar()), !shared.dryRun));
+        envFiles.forEach(file -> envFile(file).check(List.of(envVar, unpooledVar()), !shared.dryRun));
         String name = BranchName.of(shared.appId(), amplifyBranch());
         neon = shared.neon();
         Future<Optional<NeonApi.Branch>> parent = requests.start(this::findParent);
@@ -395,7 +409,7 @@ class CreateBranch implements Callable<Integer> {
         NeonApi.Branch branch = made.map(NeonApi.NewBranch::branch).or(() -> existing).or(() -> neon.findBranch(name))
                 .orElseThrow(() -> new Failure("Neon branch '" + name + "' was deleted while it was set up; run again."));
         Map<String, Secret> entries = made.isPresent() ? connect(made.get()) : reuse(branch);
-        envFiles.forEach(file -> new EnvFile(file).write(entries));
+        envFiles.forEach(file -> envFile(file).write(entries));
         shared.say("Wrote " + String.join(" and ", entries.keySet()) + " to " + fileNames() + ".");
         report(branch.id(), name, branch.parentId(), made.isPresent(),
                 expiresIn == null || made.isPresent() ? branch.expiresAt() : expiresAt().toString());
@@ -539,7 +553,7 @@ class CreateBranch implements Callable<Integer> {
         shared.optional(roleName, "--role-name");
         shared.optional(databaseName, "--database-name");
         shared.matching("[A-Za-z_][A-Za-z0-9_]*", envVar, "--env-var", "must be the name of a variable, such as DATABASE_URL");
-        envFiles.forEach(file -> shared.optional(file.toString(), "--env-file"));
+        envFiles.forEach(file -> shared.optional(file, "--env-file"));
         if (suspendTimeout != 0 && suspendTimeout != -1 && (suspendTimeout < 60 || suspendTimeout > 604_800)) {
             throw shared.usage("Invalid value for option '--suspend-timeout': it must be 0, -1, or 60 to 604800 seconds.");
         }
@@ -561,8 +575,12 @@ class CreateBranch implements Callable<Integer> {
         return shared.start.plus(expiresIn).truncatedTo(ChronoUnit.SECONDS);
     }
 
+    private static EnvFile envFile(String file) {
+        return new EnvFile(Path.of(file));
+    }
+
     private String fileNames() {
-        return String.join(", ", envFiles.stream().map(Path::toString).toList());
+        return String.join(", ", envFiles);
     }
 
     private void report(String id, String name, String parentId, boolean isCreated, String expiresAt) {
@@ -575,7 +593,7 @@ class CreateBranch implements Callable<Integer> {
         ObjectNode report = NeonApi.JSON.createObjectNode();
         report.putObject("branch").put("id", id).put("name", name).put("parent", parentId).put("created", isCreated)
                 .put("expires_at", expiresAt);
-        envFiles.forEach(file -> report.withArray("env_files").add(file.toString()));
+        envFiles.forEach(file -> report.withArray("env_files").add(file));
         shared.out().println(report.put("dry_run", shared.dryRun));
     }
 }

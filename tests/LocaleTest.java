@@ -1,0 +1,70 @@
+//SOURCES Cli.java
+//SOURCES Shell.java
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.nio.file.Path;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/**
+ * Where the locale is not UTF-8, Java reads what is not ASCII as question marks: two branches would share a database, and a branch that
+ * is to be kept would be deleted.
+ */
+class LocaleTest {
+
+    /** The bytes of two characters, as a shell's printf writes them whatever its own locale is. */
+    private static final String TWO_CHARACTERS = "$(printf '\\346\\227\\245\\346\\234\\254')";
+
+    @TempDir
+    Path folder;
+
+    @ParameterizedTest
+    @ValueSource(strings = {
+            "AWS_BRANCH=" + TWO_CHARACTERS + " java create-branch",
+            "java create-branch --branch-name " + TWO_CHARACTERS,
+            "java create-branch --parent-branch " + TWO_CHARACTERS,
+            "java create-branch --env-file " + TWO_CHARACTERS,
+            "java cleanup-branches --keep " + TWO_CHARACTERS})
+    void what_the_locale_cannot_read_is_refused(String command) {
+        try (Sandbox sandbox = Sandbox.withoutPostgres()) {
+            Shell.Result result = run(sandbox, "C", command);
+            assertTrue(result.err().matches("neon-ci: Invalid value for option '--[a-z-]+': it holds a character that this locale cannot"
+                    + " read; run again with LC_ALL=C\\.UTF-8\\. See 'neon-ci [a-z-]+ --help'\\.\n"), result.err());
+            assertEquals(2, result.exitCode());
+            assertEquals(List.of(), sandbox.exchanges());
+        }
+    }
+
+    @Test
+    void a_utf_8_locale_reads_everything() {
+        try (Sandbox sandbox = Sandbox.withoutPostgres()) {
+            Shell.Result result = run(sandbox, "C.UTF-8", "AWS_BRANCH=" + TWO_CHARACTERS + " java create-branch");
+            assertEquals(0, result.exitCode(), result.err());
+            assertTrue(sandbox.neon().hasBranch(SandboxAws.APP_ID + "-\u65e5\u672c"));
+        }
+    }
+
+    @Test
+    void a_question_mark_is_a_glob_where_the_locale_is_utf_8() {
+        try (Sandbox sandbox = Sandbox.withoutPostgres()) {
+            sandbox.neon().add(SandboxAws.APP_ID + "-v1");
+            assertEquals(0, run(sandbox, "C.UTF-8", "java cleanup-branches --keep 'v?'").exitCode());
+            assertTrue(sandbox.neon().hasBranch(SandboxAws.APP_ID + "-v1"));
+        }
+    }
+
+    private Shell.Result run(Sandbox sandbox, String locale, String command) {
+        Map<String, String> environment = new HashMap<>(sandbox.environment());
+        environment.put("LC_ALL", locale);
+        environment.put("JAVA", Path.of(System.getProperty("java.home"), "bin", "java").toString());
+        environment.put("CP", System.getProperty("java.class.path"));
+        return Shell.run(folder, environment, "/bin/sh", "-c", command.replace("java ", "\"$JAVA\" -cp \"$CP\" NeonCi "));
+    }
+}
