@@ -186,6 +186,11 @@ class SharedOptions {
         appId();
         projectId();
         apiHost();
+        for (String variable : List.of("AWS_ENDPOINT_URL_SSM", "AWS_ENDPOINT_URL_AMPLIFY")) {
+            if (environmentVariable(variable) != null) {
+                address(environmentVariable(variable), "variable '" + variable + "'");
+            }
+        }
         region();
         if (apiKeyParam() == null && environmentVariable("NEON_API_KEY") == null) {
             throw usage("Missing the Neon API key: name the SSM parameter that holds it with --api-key-param or NEON_API_KEY_PARAM, or"
@@ -218,19 +223,23 @@ class SharedOptions {
         return value == null ? null : matching("[a-z0-9-]+", value, "--region", "must be an AWS region such as eu-west-1");
     }
 
-    /** The API key is sent there, so it must be a place that nobody can listen on the way to. */
     private URI apiHost() {
         String value = optional(apiHost, "--api-host", "NEON_API_HOST");
-        if (value == null) {
-            return URI.create("https://console.neon.tech/api/v2");
-        }
-        matching("https://[^/?#@\\s]+(/[^?#@\\s]*)?|http://(localhost|127(\\.\\d{1,3}){3}|\\[::1])(:\\d+)?(/[^?#@\\s]*)?", value, "--api-host",
-                "must be an https address (http only for this machine)");
+        return value == null ? URI.create("https://console.neon.tech/api/v2") : address(value, "option '--api-host'");
+    }
+
+    /** The API key goes to there or comes from there, so it must be a place that nobody can listen on the way to. */
+    private URI address(String value, String where) {
+        String allowed = "https://[^/?#@\\s]+(/[^?#@\\s]*)?|http://(localhost|127(\\.\\d{1,3}){3}|\\[::1])(:\\d+)?(/[^?#@\\s]*)?";
         try {
-            return new URI(value.replaceFirst("/+$", ""));
+            URI address = new URI(value.replaceFirst("/+$", ""));
+            if (value.matches(allowed) && address.getHost() != null) {
+                return address;
+            }
         } catch (java.net.URISyntaxException e) {
-            throw usage("Invalid value for option '--api-host': it is no address.");
+            // What Java cannot read is refused like any other.
         }
+        throw usage("Invalid value for " + where + ": it must be an https address (http only for this machine).");
     }
 
     /** Returns the option's value, or the first of its variables that is not blank, or null. */

@@ -56,6 +56,8 @@ class CommandLineTest {
             --api-host        | http://neon.example  | it must be an https address (http only for this machine)
             --api-host        | http://127.0.0.1.evil.example | it must be an https address (http only for this machine)
             --api-host        | https://u:p@h/ | it must be an https address (http only for this machine)
+            --api-host        | https://ho_st | it must be an https address (http only for this machine)
+            --api-host        | https://[     | it must be an https address (http only for this machine)
             --api-host        | ftp://h       | it must be an https address (http only for this machine)
             --wait            | 5             | it must be a time such as 90s, 5m, 12h or 7d
             --wait            | 0s            | it must be a time such as 90s, 5m, 12h or 7d
@@ -128,6 +130,18 @@ class CommandLineTest {
     @ValueSource(strings = {"AWS_APP_ID", "NEON_PROJECT_ID", "NEON_API_HOST", "AWS_REGION"})
     void checks_a_variable_like_its_option(String variable) {
         assertRefused(Cli.run(sandbox, Map.of(variable, "not/valid"), "create-branch"));
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"not an address", "http://aws.example", "http://127.0.0.1.aws.example", "ftp://aws.example", "https://",
+            "http://[bad", "localhost:1", "https://user:password@aws.example", "https://under_score"})
+    void asks_no_aws_endpoint_that_others_can_listen_to(String endpoint) {
+        for (String variable : List.of("AWS_ENDPOINT_URL_SSM", "AWS_ENDPOINT_URL_AMPLIFY")) {
+            Cli.Result result = Cli.run(sandbox, Map.of(variable, endpoint), "cleanup-branches");
+            assertEquals("neon-ci: Invalid value for variable '" + variable + "': it must be an https address (http only for this machine)."
+                    + " See 'neon-ci cleanup-branches --help'.\n", result.err());
+            assertRefused(result);
+        }
     }
 
     @Test
