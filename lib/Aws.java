@@ -139,12 +139,12 @@ final class Aws {
         String what = "list the branches of Amplify app " + appId + " in region " + region;
         List<AmplifyBranch> branches = new ArrayList<>();
         Set<String> tokens = new HashSet<>();
-        String token = null;
+        String token = "";
         try {
             do {
                 SdkHttpRequest.Builder request = request("amplify", SdkHttpMethod.GET, "/apps/" + appId + "/branches")
                         .putRawQueryParameter("maxResults", "50");
-                if (token != null) {
+                if (!token.isEmpty()) {
                     request.putRawQueryParameter("nextToken", token);
                 }
                 JsonNode page = send("amplify", "Amplify ListBranches", request.build(), "", what);
@@ -154,11 +154,11 @@ final class Aws {
                 for (JsonNode branch : page.path("branches")) {
                     branches.add(new AmplifyBranch(requireText(branch, "branchName"), branch.path("sourceBranch").asText(null)));
                 }
-                token = page.path("nextToken").asText(null);
-                if (token != null && !tokens.add(token)) {
+                token = page.path("nextToken").asText("");
+                if (!token.isEmpty() && !tokens.add(token)) {
                     throw new Failure("Could not " + what + ": its pages go round in a circle; run again later.");
                 }
-            } while (token != null);
+            } while (!token.isEmpty());
         } catch (AwsException e) {
             throw failure(what, e, switch (e.code) {
                 case "NotFoundException" -> "check --app-id and --region";

@@ -208,11 +208,15 @@ final class NeonApi {
         Map<String, Branch> branches = new LinkedHashMap<>();
         Set<String> cursors = new HashSet<>();
         String cursor = "";
+        String what = "list the branches of Neon project " + project;
         JsonNode page;
         do {
             // Neon's default order, by time of update, changes while one pages through it.
             page = send("GET", projectPath("/branches"), "?sort_by=created_at&sort_order=asc&limit=" + BRANCHES_A_PAGE
-                    + query("search", search) + query("cursor", cursor), null, true, "list the branches of Neon project " + project);
+                    + query("search", search) + query("cursor", cursor), null, true, what);
+            if (!page.path("branches").isArray()) {
+                throw new Failure("Could not " + what + ": Neon's answer holds no list; run again later.");
+            }
             for (JsonNode branch : page.path("branches")) {
                 Branch read = branch(branch);
                 branches.put(read.id(), read);
@@ -385,7 +389,8 @@ final class NeonApi {
     }
 
     private Operation getProjectOperation(String operationId) {
-        return operation(send("GET", projectPath("/operations/" + operationId), "", null, true, "read Neon operation " + operationId)
+        return operation(send("GET", projectPath("/operations/" + requireId(operationId, "read a Neon operation")), "", null, true,
+                "read Neon operation " + operationId)
                 .path("operation"));
     }
 
@@ -456,8 +461,8 @@ final class NeonApi {
         if (answer.status() / 100 != 2) {
             throw refusal(answer, json, requestId, what);
         }
-        // Only 204 has no body, the answer for a branch that was gone already.
-        if (json == null && answer.status() != 204) {
+        // Only the answer for a branch that was gone already has no body.
+        if (json == null && !(answer.status() == 204 && method.equals("DELETE"))) {
             throw new NeonException("Could not " + what + ": " + host + " answered with something that is not Neon's (request "
                     + requestId + "); check --api-host and any proxy, or run again later.", 0, "", "", null, null);
         }
@@ -670,7 +675,7 @@ final class NeonApi {
     /** An empty id would make a request for one branch into one for the default branch, or for all of them. */
     private static String requireId(String id, String what) {
         if (!ID.matcher(id).matches()) {
-            throw new Failure("Could not " + what + ": Neon's answer holds no id of the branch; run again later.");
+            throw new Failure("Could not " + what + ": Neon's answer holds no id of it; run again later.");
         }
         return id;
     }

@@ -157,6 +157,30 @@ class CleanupBranchesTest {
         assertEquals(0, deletions());
     }
 
+    @ParameterizedTest
+    @ValueSource(strings = {"{}", "{\"branches\":null}", "{\"branches\":{}}", "[]"})
+    void deletes_nothing_when_a_page_of_a_list_holds_no_list(String answer) {
+        sandbox.neon().maximumPageSize(1);
+        sandbox.aws().maximumPageSize(1);
+        branches(APP + "-old");
+        for (String page : List.of("/api/.*/branches$", "/api/.*/branches\\?cursor$", "/amplify/.*/branches$",
+                "/amplify/.*/branches\\?nextToken$")) {
+            sandbox.failNoMore();
+            sandbox.fail("GET", page, -1, Fault.status(200, answer, Map.of()));
+            Cli.Result result = cleanup("--wait", "1s");
+            assertEquals(1, result.exitCode(), page);
+            assertTrue(result.err().matches("(?s)(Neon did not answer[^\n]*\n)*neon-ci: Could not list the branches of [^\n]*\n"), result.err());
+            assertEquals(0, deletions());
+        }
+    }
+
+    @Test
+    void takes_an_empty_token_for_the_end_of_the_list() {
+        branches(APP + "-old");
+        sandbox.fail("GET", "/amplify/", 1, Fault.status(200, "{\"branches\":[{\"branchName\":\"feature/login\"}],\"nextToken\":\"\"}", Map.of()));
+        assertEquals(APP + "-old\n", cleanup().out());
+    }
+
     @Test
     void reads_neon_before_amplify_so_that_a_branch_born_in_between_stays() {
         cleanup();

@@ -127,7 +127,26 @@ class CreateBranchTest {
     void takes_no_answer_without_a_branch_id_for_a_branch(String answer) {
         sandbox.fail("POST", "/branches$", 1, Fault.status(201, answer, Map.of()));
         Cli.Result result = create();
-        assertEquals("neon-ci: Could not read a Neon branch: Neon's answer holds no id of the branch; run again later.\n", result.err());
+        assertEquals("neon-ci: Could not read a Neon branch: Neon's answer holds no id of it; run again later.\n", result.err());
+        assertEquals(1, result.exitCode());
+        assertFalse(Files.exists(envFile));
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
+            GET  | /branches\\?search | 204 | ``
+            GET  | /operations/         | 204 | ``
+            GET  | /operations/         | 200 | {}
+            GET  | /operations/         | 200 | {"operation":{"id":"a b","status":"running"}}
+            GET  | /branches/br-        | 200 | {"branch":{}}
+            GET  | /connection_uri      | 204 | ``
+            POST | /branches$           | 201 | {"branch":{"id":"br-a"},"operations":[{"id":"../..","status":"running"}]}
+            """)
+    void says_so_in_a_sentence_when_an_answer_makes_no_sense(String method, String path, int status, String body) {
+        sandbox.neon().operationsTakePolls(1);
+        sandbox.fail(method, path, -1, Fault.status(status, body, Map.of()));
+        Cli.Result result = create("--wait", "1s");
+        assertTrue(result.err().matches("(?s)(Created [^\n]*\n|Neon did not answer[^\n]*\n)*neon-ci: Could not [^\n]*\n"), result.err());
         assertEquals(1, result.exitCode());
         assertFalse(Files.exists(envFile));
     }
