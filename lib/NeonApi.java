@@ -140,8 +140,12 @@ final class NeonApi {
 
     private static final Pattern CONNECTION_STRING = Pattern.compile("postgres(ql)?://.+@[^@/]+/.+", Pattern.DOTALL);
 
-    /** Connection strings, percent-encoded ones too, and what Neon's passwords and API keys begin with, whatever stands before it. */
-    private static final Pattern SECRET_SHAPED = Pattern.compile("(?i)postgres(ql)?(:|%3A)\\S+|(npg|napi)_\\w+");
+    /**
+     * Connection strings, percent-encoded ones too, and all that follows one, for who knows where it ends; a password before its host;
+     * and what Neon's passwords and API keys begin with, whatever stands before it.
+     */
+    private static final Pattern SECRET_SHAPED =
+            Pattern.compile("(?is)postgres(ql)?(:|%3A).*|[^\\s:@]+:[^\\s@]+@\\S+|(npg|napi)_\\w+");
 
     private static final int BRANCHES_A_PAGE = 1000;
     private static final Duration BETWEEN_WAIT_LINES = Duration.ofSeconds(3);
