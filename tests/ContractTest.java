@@ -9,6 +9,7 @@ import com.atlassian.oai.validator.OpenApiInteractionValidator;
 import com.atlassian.oai.validator.model.Request;
 import com.atlassian.oai.validator.model.SimpleRequest;
 import com.atlassian.oai.validator.model.SimpleResponse;
+import com.atlassian.oai.validator.report.LevelResolver;
 import com.atlassian.oai.validator.report.ValidationReport;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -54,7 +55,12 @@ class ContractTest {
     @BeforeAll
     static void read() throws IOException {
         Path document = document();
-        neon = OpenApiInteractionValidator.createForInlineApiSpecification(Files.readString(document)).withResolveCombinators(true).build();
+        neon = OpenApiInteractionValidator.createForInlineApiSpecification(Files.readString(document))
+                .withResolveCombinators(true)
+                // The judge would let any parameter pass, misspelt ones too.
+                .withLevelResolver(LevelResolver.create()
+                        .withLevel("validation.request.parameter.query.unexpected", ValidationReport.Level.ERROR).build())
+                .build();
     }
 
     @BeforeEach
@@ -126,6 +132,11 @@ class ContractTest {
             SimpleRequest request = SimpleRequest.Builder.post("/api/v2/projects/p/branches").withAuthorization("Bearer x")
                     .withContentType("application/json").withBody(body).build();
             assertEquals(body.contains("endpoint\""), neon.validateRequest(request).hasErrors(), body);
+        }
+        for (String parameter : List.of("cursor", "page")) {
+            SimpleRequest request = SimpleRequest.Builder.get("/api/v2/projects/p/branches").withAuthorization("Bearer x")
+                    .withQueryParam(parameter, "2").build();
+            assertEquals(parameter.equals("page"), neon.validateRequest(request).hasErrors(), parameter);
         }
         for (String body : List.of("{\"uri\":\"postgresql://h/d\"}", "{}", "{\"uri\":1}", "{\"uri\":\"\",\"url\":\"\"}")) {
             SimpleResponse response = SimpleResponse.Builder.ok().withContentType("application/json").withBody(body).build();
