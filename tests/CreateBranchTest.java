@@ -12,6 +12,10 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
+import java.time.ZoneOffset;
+import java.time.ZonedDateTime;
+import java.time.format.DateTimeFormatter;
+import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -423,6 +427,32 @@ class CreateBranchTest {
         assertEquals(4, lines.size());
         lines.forEach(line -> assertTrue(line.matches("(GET|POST) /projects/[a-z0-9/_-]+ 20[01] \\d+ ms [0-9a-f-]{36}"), line));
         assertTrue(result.err().contains("SSM GetParameter 200 "));
+    }
+
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void waits_as_long_as_neon_asks(boolean isDate) {
+        ZonedDateTime later = ZonedDateTime.now(ZoneOffset.UTC).plusSeconds(2).truncatedTo(ChronoUnit.SECONDS);
+        sandbox.fail("POST", "/branches$", 1, Fault.status(429, "", Map.of("Retry-After",
+                isDate ? later.format(DateTimeFormatter.RFC_1123_DATE_TIME) : "1")));
+        assertEquals(0, create().exitCode());
+        List<Exchange> posts = sandbox.exchanges().stream()
+                .filter(exchange -> exchange.method().equals("POST") && exchange.path().endsWith("/branches")).toList();
+        assertEquals(2, posts.size());
+        if (isDate) {
+            assertFalse(Instant.now().isBefore(later.toInstant()));
+        } else {
+            assertTrue(posts.get(1).start() - posts.get(0).end() >= 1_000_000_000L);
+        }
+    }
+
+    @Test
+    void does_not_wait_where_neon_asks_for_more_time_than_there_is() {
+        sandbox.fail("POST", "/branches$", -1, Fault.status(429, "", Map.of("Retry-After", "3600")));
+        Cli.Result result = create();
+        assertEquals(1, result.exitCode());
+        assertTrue(result.err().contains("Neon answered 429 ") && result.err().endsWith("; run again later.\n"), result.err());
+        assertEquals(List.of("429"), statuses("POST"));
     }
 
     @Test
