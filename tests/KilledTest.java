@@ -15,6 +15,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
@@ -128,6 +129,34 @@ class KilledTest {
         assertRefused(create(Files.createSymbolicLink(folder.resolve("astray"), Path.of("nowhere/.env"))),
                 "no file can be made in its folder");
         assertRefused(create(folder.resolve("nowhere/.env")), "no file can be made in its folder");
+    }
+
+    @Test
+    void a_second_file_that_cannot_be_written_keeps_the_first_as_it_was() throws IOException {
+        Files.writeString(envFile, OLD);
+        Cli.Result result = Cli.run(sandbox, "create-branch", "--env-file", envFile.toString(), "--env-file", folder + "/nowhere/.env");
+        assertRefused(new Shell.Result(result.exitCode(), result.out(), result.err()), "no file can be made in its folder");
+        assertEquals(OLD, Files.readString(envFile));
+    }
+
+    @Test
+    void a_folder_that_vanishes_meanwhile_is_named_and_the_next_build_goes_on_with_the_branch() throws Exception {
+        Path app = Files.createDirectory(folder.resolve("app"));
+        sandbox.latency(Duration.ofMillis(300));
+        FutureTask<Cli.Result> build = new FutureTask<>(() -> Cli.run(sandbox, "create-branch", "--env-file", app + "/.env"));
+        new Thread(build).start();
+        while (sandbox.exchanges().isEmpty()) {
+            Thread.onSpinWait();
+        }
+        Files.delete(app);
+        assertTrue(build.get().err().endsWith("\nneon-ci: Could not write " + app + "/.env: no such file or folder; mend this, or name another"
+                + " file with --env-file.\n"), build.get().err());
+        assertEquals(1, build.get().exitCode());
+
+        Files.createDirectory(app);
+        assertEquals(0, Cli.run(sandbox, "create-branch", "--env-file", app + "/.env").exitCode());
+        assertEquals(written("feature/login").replace("A=1\n", ""), Files.readString(app.resolve(".env")));
+        assertEquals(2, sandbox.neon().branches().size());
     }
 
     @Test
