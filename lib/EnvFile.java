@@ -3,6 +3,7 @@ import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.AccessDeniedException;
+import java.nio.file.DirectoryIteratorException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
@@ -257,7 +258,7 @@ final class EnvFile {
     }
 
     /** A run that was killed between writing and moving left its temporary file, and in it a password. */
-    private static void deleteLeftOvers(Path folder) throws IOException {
+    private static void deleteLeftOvers(Path folder) {
         Instant abandoned = Instant.now().minus(Duration.ofMinutes(1));
         try (DirectoryStream<Path> temporaries = Files.newDirectoryStream(folder, TEMPORARY_PREFIX + "*.tmp")) {
             for (Path temporary : temporaries) {
@@ -265,10 +266,12 @@ final class EnvFile {
                     if (Files.getLastModifiedTime(temporary).toInstant().isBefore(abandoned)) {
                         Files.delete(temporary);
                     }
-                } catch (NoSuchFileException e) {
-                    continue; // Another run has just finished with it.
+                } catch (IOException e) {
+                    continue; // Another run has just finished with it, or it is another user's.
                 }
             }
+        } catch (IOException | DirectoryIteratorException e) {
+            return; // A folder that may not be listed can be written to all the same.
         }
     }
 

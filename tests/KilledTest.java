@@ -160,6 +160,20 @@ class KilledTest {
     }
 
     @Test
+    void what_cannot_be_cleared_away_is_no_reason_to_fail() throws IOException {
+        Path app = Files.createDirectory(folder.resolve("app"));
+        Path leftOver = Files.createDirectories(app.resolve(".env.neon-ci-1.tmp/full")).getParent();
+        Files.setLastModifiedTime(leftOver, FileTime.from(Instant.now().minusSeconds(120)));
+        Shell.Result beside = create(app.resolve(".env"));
+        assertEquals(0, beside.exitCode(), beside.err());
+
+        Files.setPosixFilePermissions(app, PosixFilePermissions.fromString("-wx------"));
+        Shell.Result unlisted = create(app.resolve("another.env"));
+        Files.setPosixFilePermissions(app, PosixFilePermissions.fromString("rwx------"));
+        assertEquals(0, unlisted.exitCode(), unlisted.err());
+    }
+
+    @Test
     void a_link_is_written_through_even_to_a_file_that_is_not_there_yet() throws IOException {
         Path app = Files.createDirectory(folder.resolve("app"));
         Path old = Files.writeString(app.resolve("old.env"), OLD);
