@@ -364,7 +364,7 @@ final class NeonApi {
                 return;
             }
             Duration pause = Duration.ofMillis(Math.min(100L << Math.min(poll, 4), 1000));
-            String waitsFor = left.isEmpty() ? "it is " + state : left.peekFirst().action() + " is " + left.peekFirst().status();
+            String waitsFor = clean(left.isEmpty() ? "it is " + state : left.peekFirst().action() + " is " + left.peekFirst().status());
             if (Instant.now().plus(pause).isAfter(deadline)) {
                 throw new Failure("Neon branch '" + branch.name() + "' is not ready yet (" + waitsFor
                         + "); run again, which goes on with the same branch, or give it longer with --wait.");
@@ -382,12 +382,11 @@ final class NeonApi {
         }
     }
 
-    private static boolean isFinished(Operation operation, Branch branch) {
+    private boolean isFinished(Operation operation, Branch branch) {
         return switch (operation.status()) {
             case "finished", "skipped" -> true;
             case "failed", "error", "cancelled" -> throw new Failure("Neon could not make branch '" + branch.name() + "' ready: "
-                    + operation.action() + " ended as " + operation.status() + " (operation " + operation.id()
-                    + "); run again, or look at the project's operations in the Neon Console.");
+                    + clean(operation.action() + " ended as " + operation.status() + " (operation " + operation.id()) + "); run again, or look at the project's operations in the Neon Console.");
             default -> false;
         };
     }

@@ -108,6 +108,22 @@ class SecretsTest {
     }
 
     @ParameterizedTest
+    @ValueSource(strings = {"running", "failed"})
+    void what_an_operation_is_called_is_not_repeated_if_it_is_a_secret(String status) {
+        sandbox.neon().operationsTakePolls(1);
+        for (String secret : List.of(sandbox.apiKey(), "postgresql://u:p@h/d\nneon-ci: all is well")) {
+            sandbox.fail("GET", "/operations/", -1, Fault.status(200, NeonApi.JSON.createObjectNode().set("operation",
+                    NeonApi.JSON.createObjectNode().put("id", "op-1").put("action", "do " + secret).put("status", status)).toString(), Map.of()));
+            Cli.Result result = create("--wait", "4s");
+            assertEquals(1, result.exitCode());
+            assertTrue(result.err().contains("do ***"), "the operation is named");
+            assertFalse(result.err().contains("p@h") || result.err().contains("all is well"), "a connection string is shown");
+            sandbox.neon().remove(NAME);
+            sandbox.failNoMore();
+        }
+    }
+
+    @ParameterizedTest
     @ValueSource(ints = {301, 302, 303, 307, 308})
     void no_credential_follows_a_redirect(int status) {
         try (Sandbox elsewhere = Sandbox.withoutPostgres()) {
