@@ -386,15 +386,15 @@ final class NeonApi {
         return switch (operation.status()) {
             case "finished", "skipped" -> true;
             case "failed", "error", "cancelled" -> throw new Failure("Neon could not make branch '" + branch.name() + "' ready: "
-                    + clean(operation.action() + " ended as " + operation.status() + " (operation " + operation.id()) + "); run again, or look at the project's operations in the Neon Console.");
+                    + clean(operation.action() + " ended as " + operation.status() + " (operation " + operation.id())
+                    + "); run again, or look at the project's operations in the Neon Console.");
             default -> false;
         };
     }
 
     private Operation getProjectOperation(String operationId) {
         return operation(send("GET", projectPath("/operations/" + requireId(operationId, "read a Neon operation")), "", null, true,
-                "read Neon operation " + operationId)
-                .path("operation"));
+                "read Neon operation " + operationId).path("operation"));
     }
 
     /**
