@@ -35,7 +35,7 @@ final class EnvFile {
      * The beginning of an entry, in the widest grammar of the field's parsers: npm's dotenv also takes {@code export}, spaces around the
      * equals sign, and a colon.
      */
-    private static final Pattern ENTRY_START = Pattern.compile("([ \\t]*(?:export[ \\t]+)?)([\\w.-]+)(?:[ \\t]*=[ \\t]*|:[ \\t]+)");
+    private static final Pattern ENTRY_START = Pattern.compile("([ \\t]*(?:export[ \\t]+)?)([\\w.-]+)(?:[ \\t]*=|:(?=[ \\t]))");
 
     private static final Pattern COMMENT = Pattern.compile("[ \\t]+#[^\\r\\n]*");
 
@@ -159,7 +159,11 @@ final class EnvFile {
     }
 
     /** A quoted value may go on over several lines; quotes that do not close at the end of a line are part of a value of one line. */
-    private static int endOfValue(String content, int begin) {
+    private static int endOfValue(String content, int equalsSignEnd) {
+        int begin = equalsSignEnd;
+        while (content.startsWith(" ", begin) || content.startsWith("\t", begin)) {
+            begin++;
+        }
         char quote = begin < content.length() ? content.charAt(begin) : '\n';
         if (quote == '"' || quote == '\'' || quote == '`') {
             int close = begin + 1;
@@ -174,7 +178,7 @@ final class EnvFile {
             }
         }
         int lineFeed = content.indexOf('\n', begin);
-        Matcher comment = COMMENT.matcher(content).region(begin, endOfLine(content, begin));
+        Matcher comment = COMMENT.matcher(content).region(equalsSignEnd, endOfLine(content, begin));
         return comment.find() ? comment.start() : lineFeed < 0 ? content.length() : lineFeed;
     }
 
