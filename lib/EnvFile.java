@@ -39,6 +39,9 @@ final class EnvFile {
 
     private static final Pattern COMMENT = Pattern.compile("[ \\t]+#[^\\r\\n]*");
 
+    /** The end of a line also for those to whom a bare carriage return is one: what comes after it is another entry. */
+    private static final Pattern LINE_END = Pattern.compile("\\r+\\n?|\\n|\\z");
+
     /** What may stand between double quotes and be read as itself by dotenv, dotenv-expand, node and bash alike. */
     private static final Pattern PLAIN_VALUE = Pattern.compile("[\\x21-\\x7e&&[^\"$`\\\\]]*");
 
@@ -130,19 +133,20 @@ final class EnvFile {
         while (position < content.length()) {
             boolean isEntry = start.region(position, content.length()).lookingAt();
             int valueEnd = isEntry ? endOfValue(content, start.end()) : position;
-            int lineEnd = endOfLine(content, valueEnd);
-            if (!isEntry || !entries.containsKey(start.group(2))) {
-                merged.append(content, position, lineEnd);
+            boolean isSet = isEntry && entries.containsKey(start.group(2));
+            int next = isSet ? lineEnd(content, valueEnd).end() : afterLineFeed(content, valueEnd);
+            if (!isSet) {
+                merged.append(content, position, next);
             } else if (left.containsKey(start.group(2))) {
                 // A byte order mark would become a part of the key for bash and others.
                 if (merged.toString().equals(BYTE_ORDER_MARK)) {
                     merged.append('\n');
                 }
-                Matcher comment = COMMENT.matcher(content).region(valueEnd, lineEnd);
+                Matcher comment = COMMENT.matcher(content).region(valueEnd, next);
                 merged.append(start.group(1)).append(entry(start.group(2), left.remove(start.group(2))))
                         .append(comment.lookingAt() ? comment.group() : "").append('\n');
             }
-            position = lineEnd;
+            position = next;
         }
         if (!left.isEmpty() && merged.length() > 0 && merged.charAt(merged.length() - 1) != '\n') {
             merged.append('\n');
@@ -171,19 +175,25 @@ final class EnvFile {
                 close += content.startsWith("\\" + quote, close) ? 2 : 1;
             }
             if (close < content.length()) {
-                String rest = content.substring(close + 1, endOfLine(content, close + 1)).strip();
+                String rest = content.substring(close + 1, lineEnd(content, close + 1).start()).strip();
                 if (rest.isEmpty() || rest.startsWith("#")) {
                     return close + 1;
                 }
             }
         }
-        int lineFeed = content.indexOf('\n', begin);
-        Matcher comment = COMMENT.matcher(content).region(equalsSignEnd, endOfLine(content, begin));
-        return comment.find() ? comment.start() : lineFeed < 0 ? content.length() : lineFeed;
+        int lineEnd = lineEnd(content, begin).start();
+        Matcher comment = COMMENT.matcher(content).region(equalsSignEnd, lineEnd);
+        return comment.find() ? comment.start() : lineEnd;
     }
 
-    /** Returns where the line ends that this position is in, its line feed included. */
-    private static int endOfLine(String content, int position) {
+    /** Finds the end of the line that this position is in. */
+    private static Matcher lineEnd(String content, int position) {
+        Matcher end = LINE_END.matcher(content);
+        end.find(position);
+        return end;
+    }
+
+    private static int afterLineFeed(String content, int position) {
         int lineFeed = content.indexOf('\n', position);
         return lineFeed < 0 ? content.length() : lineFeed + 1;
     }
