@@ -137,22 +137,31 @@ final class EnvFile {
             int next = isSet ? lineEnd(content, valueEnd).end() : afterLineFeed(content, valueEnd);
             if (!isSet) {
                 merged.append(content, position, next);
-            } else if (left.containsKey(start.group(2))) {
-                // A byte order mark would become a part of the key for bash and others.
-                if (merged.toString().equals(BYTE_ORDER_MARK)) {
-                    merged.append('\n');
+            } else {
+                separate(merged);
+                if (left.containsKey(start.group(2))) {
+                    Matcher comment = COMMENT.matcher(content).region(valueEnd, next);
+                    merged.append(start.group(1)).append(entry(start.group(2), left.remove(start.group(2))))
+                            .append(comment.lookingAt() ? comment.group() : "").append('\n');
                 }
-                Matcher comment = COMMENT.matcher(content).region(valueEnd, next);
-                merged.append(start.group(1)).append(entry(start.group(2), left.remove(start.group(2))))
-                        .append(comment.lookingAt() ? comment.group() : "").append('\n');
             }
             position = next;
         }
-        if (!left.isEmpty() && merged.length() > 0 && merged.charAt(merged.length() - 1) != '\n') {
-            merged.append('\n');
+        if (!left.isEmpty()) {
+            if (merged.length() > 0 && merged.charAt(merged.length() - 1) != '\n') {
+                merged.append('\n');
+            }
+            separate(merged);
         }
         left.forEach((key, value) -> merged.append(entry(key, value)).append('\n'));
         return merged.toString();
+    }
+
+    /** Keeps the next line apart: bash takes a byte order mark for a part of the key, and goes on with the next line after a backslash. */
+    private static void separate(StringBuilder merged) {
+        if (merged.toString().equals(BYTE_ORDER_MARK) || merged.toString().endsWith("\\\n")) {
+            merged.append('\n');
+        }
     }
 
     private static String entry(String key, String value) {
