@@ -124,11 +124,9 @@ final class EnvFile {
     static String merge(String content, Map<String, String> entries) {
         StringBuilder merged = new StringBuilder();
         Map<String, String> left = new LinkedHashMap<>(entries);
-        int position = 0;
-        if (content.startsWith(BYTE_ORDER_MARK)) {
-            merged.append(BYTE_ORDER_MARK);
-            position = BYTE_ORDER_MARK.length();
-        }
+        int position = content.startsWith(BYTE_ORDER_MARK) ? BYTE_ORDER_MARK.length() : 0;
+        merged.append(content, 0, position);
+        boolean isOpen = position > 0;
         Matcher start = ENTRY_START.matcher(content);
         while (position < content.length()) {
             boolean isEntry = start.region(position, content.length()).lookingAt();
@@ -136,9 +134,12 @@ final class EnvFile {
             boolean isSet = isEntry && entries.containsKey(start.group(2));
             int next = isSet ? lineEnd(content, valueEnd).end() : afterLineFeed(content, valueEnd);
             if (!isSet) {
-                merged.append(content, position, next);
+                String lines = content.substring(position, next);
+                merged.append(lines);
+                isOpen = !lines.contains("=") && (isOpen || !lines.isBlank() && !lines.strip().startsWith("#"));
             } else {
-                separate(merged);
+                separate(merged, isOpen);
+                isOpen = false;
                 if (left.containsKey(start.group(2))) {
                     Matcher comment = COMMENT.matcher(content).region(valueEnd, next);
                     merged.append(start.group(1)).append(entry(start.group(2), left.remove(start.group(2))))
@@ -151,15 +152,22 @@ final class EnvFile {
             if (merged.length() > 0 && merged.charAt(merged.length() - 1) != '\n') {
                 merged.append('\n');
             }
-            separate(merged);
+            separate(merged, isOpen);
         }
         left.forEach((key, value) -> merged.append(entry(key, value)).append('\n'));
         return merged.toString();
     }
 
-    /** Keeps the next line apart: bash takes a byte order mark for a part of the key, and goes on with the next line after a backslash. */
-    private static void separate(StringBuilder merged) {
-        if (merged.toString().equals(BYTE_ORDER_MARK) || merged.toString().endsWith("\\\n")) {
+    /**
+     * Keeps the next line apart from what would join it. Bash goes on with the next line after a backslash. Node 20 looks for an equals
+     * sign across lines, so a line without one, or a byte order mark, becomes a part of the next key.
+     *
+     * @param isOpen whether no equals sign came since such a line
+     */
+    private static void separate(StringBuilder merged, boolean isOpen) {
+        if (isOpen) {
+            merged.append(merged.charAt(merged.length() - 1) == '\n' ? "" : "\n").append("# neon-ci =\n");
+        } else if (merged.toString().endsWith("\\\n")) {
             merged.append('\n');
         }
     }

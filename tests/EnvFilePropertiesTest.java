@@ -57,28 +57,33 @@ class EnvFilePropertiesTest {
         String expected() {
             StringBuilder expected = new StringBuilder(hasMark ? BYTE_ORDER_MARK : "");
             Set<String> left = new LinkedHashSet<>(ENTRIES.keySet());
+            boolean isOpen = hasMark;
             for (int i = 0; i < pieces.size(); i++) {
                 Piece piece = pieces.get(i);
                 if (piece.key() == null) {
                     expected.append(piece.text()).append(lineEnd(i));
+                    boolean isLine = !piece.text().isBlank() && !piece.text().strip().startsWith("#");
+                    isOpen = (isOpen || isLine) && !piece.text().contains("=");
                     continue;
                 }
-                keepApart(expected);
+                keepApart(expected, isOpen);
+                isOpen = false;
                 if (left.remove(piece.key())) {
                     expected.append(piece.after()).append('\n');
                 }
             }
             if (!left.isEmpty()) {
                 expected.append(expected.isEmpty() || expected.toString().endsWith("\n") ? "" : "\n");
-                keepApart(expected);
+                keepApart(expected, isOpen);
             }
             left.forEach(key -> expected.append(entry(key)).append('\n'));
             return expected.toString();
         }
 
-        private static void keepApart(StringBuilder expected) {
-            boolean joins = expected.toString().equals(BYTE_ORDER_MARK) || expected.toString().endsWith("\\\n");
-            expected.append(joins ? "\n" : "");
+        /** Another's line must not go on with the next: after a backslash, or for want of an equals sign. */
+        private static void keepApart(StringBuilder expected, boolean isOpen) {
+            String end = expected.toString();
+            expected.append(isOpen ? (end.endsWith("\n") ? "" : "\n") + "# neon-ci =\n" : end.endsWith("\\\n") ? "\n" : "");
         }
 
         private String lineEnd(int piece) {
@@ -106,6 +111,7 @@ class EnvFilePropertiesTest {
             count("values of several lines", file.pieces().stream().anyMatch(piece -> piece.key() != null && piece.text().contains("\n")));
             count("entries in the value of another", file.pieces().stream().anyMatch(
                     piece -> piece.key() == null && piece.text().matches("(?s)[^#]*=[ \t]*[\"'`].*\n(export )?URL=old\r?\n.*")));
+            count("lines without an equals sign", file.expected().contains("# neon-ci ="));
             count("lines that end in a backslash", file.content().contains("\\\n"));
         });
     }
@@ -128,7 +134,7 @@ class EnvFilePropertiesTest {
             String before = first < 0 ? content : content.substring(0, content.lastIndexOf('\n', first) + 1);
             assertEquals(escape(before), escape(merged.substring(0, before.length())));
             if (first < 0) {
-                assertTrue(merged.substring(before.length()).matches("\n{0,2}URL=\"new\"\nURL_UNPOOLED=\"direct\"\n"), escape(merged));
+                assertTrue(merged.substring(before.length()).matches("\n?(# neon-ci =)?\n?URL=\"new\"\nURL_UNPOOLED=\"direct\"\n"), escape(merged));
             }
             count("files", true);
             count("files without the key", first < 0);
@@ -140,7 +146,7 @@ class EnvFilePropertiesTest {
     void each_entry_stands_there_once_and_nothing_is_made_up() {
         check(anything(), content -> {
             String merged = EnvFile.merge(content, ENTRIES);
-            String rest = merged;
+            String rest = merged.replace("# neon-ci =\n", "");
             for (String key : ENTRIES.keySet()) {
                 int at = rest.indexOf(entry(key));
                 assertTrue(at >= 0, () -> escape(merged));

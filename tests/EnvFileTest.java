@@ -55,7 +55,6 @@ class EnvFileTest {
             A=1\\r\\n                            | A=1\\r\\nURL="new"\\n
             A=1\\r\\nB=2                         | A=1\\r\\nB=2\\nURL="new"\\n
             \\n\\n                               | \\n\\nURL="new"\\n
-            no entry at all                      | no entry at all\\nURL="new"\\n
 
             # An entry is replaced where it stands.
             A=1\\nURL=old\\nB=2\\n               | A=1\\nURL="new"\\nB=2\\n
@@ -120,15 +119,24 @@ class EnvFileTest {
             A=URL=old\\necho URL=old\\n          | A=URL=old\\necho URL=old\\nURL="new"\\n
             URL:old\\nURL\\nÜURL=old\\n          | URL:old\\nURL\\nÜURL=old\\nURL="new"\\n
 
-            # A byte order mark stays, and away from the key, where bash would take it for a part of that.
-            \uFEFF                               | \uFEFF\\nURL="new"\\n
-            \uFEFFURL=old\\nA=1\\n               | \uFEFF\\nURL="new"\\nA=1\\n
+            # A line without an equals sign, or a byte order mark, does not become a part of the key, as it would for Node 20 or bash.
+            \uFEFF                               | \uFEFF\\n# neon-ci =\\nURL="new"\\n
+            \uFEFFURL=old\\nA=1\\n               | \uFEFF\\n# neon-ci =\\nURL="new"\\nA=1\\n
+            \uFEFF\\r\\n# A\\nURL=old\\n           | \uFEFF\\r\\n# A\\n# neon-ci =\\nURL="new"\\n
+            \uFEFF#A=1\\nURL=old\\n              | \uFEFF#A=1\\nURL="new"\\n
             \uFEFFA=1\\r\\nURL=old\\r\\n         | \uFEFFA=1\\r\\nURL="new"\\n
+            no entry                             | no entry\\n# neon-ci =\\nURL="new"\\n
+            A: 1\\nURL=old\\n                    | A: 1\\n# neon-ci =\\nURL="new"\\n
+            A: 1\\n\\n# A\\nURL=old\\nB=1\\n       | A: 1\\n\\n# A\\n# neon-ci =\\nURL="new"\\nB=1\\n
+            A: 1\\n# A=1\\nURL=old\\n            | A: 1\\n# A=1\\nURL="new"\\n
+            URL=1\\nexport A\\nURL=2\\nB=1       | URL="new"\\nexport A\\n# neon-ci =\\nB=1
+            # A\\nURL=old\\n                      | # A\\nURL="new"\\n
 
             # A backslash at a line's end, too: for bash it goes on with the next line.
             A=C:\\\\                             | A=C:\\\\\\n\\nURL="new"\\n
             A=C:\\\\\\nURL=old\\nB=1\\n          | A=C:\\\\\\n\\nURL="new"\\nB=1\\n
             URL=1\\nA=C:\\\\\\nURL=2\\nB=1         | URL="new"\\nA=C:\\\\\\n\\nB=1
+            cd C:\\\\                            | cd C:\\\\\\n# neon-ci =\\nURL="new"\\n
             A=C:\\\\\\r\\n                       | A=C:\\\\\\r\\nURL="new"\\n
 
             # For some a bare carriage return ends a line. What comes after it is not thrown away.
@@ -254,7 +262,7 @@ class EnvFileTest {
         Files.createSymbolicLink(file, Path.of("absolute"));
         write(file);
         assertEquals("A=1\n" + BOTH, Files.readString(target));
-        assertTrue(Files.isSymbolicLink(file) && Files.isSymbolicLink(folder.resolve("absolute")) && Files.isSymbolicLink(folder.resolve("a/link")));
+        assertTrue(Stream.of(file, folder.resolve("absolute"), folder.resolve("a/link")).allMatch(Files::isSymbolicLink));
     }
 
     @Test
