@@ -32,8 +32,8 @@ class EnvFilePropertiesTest {
     private static final String BYTE_ORDER_MARK = "\u00ef\u00bb\u00bf";
 
     /** What parsers stumble over; the rest of a text is bytes of any value, and so mostly no UTF-8. */
-    private static final List<String> TOKENS = List.of("URL=old", "URL_UNPOOLED=\"old\"", "\"", "'", "`", "\\\"", "\\'", "\\`", "\\", "#", " # ",
-            "=", " = ", ": ", "export ", " ", "\t", "\r", "$(x)", "${URL}", "é", "é", BYTE_ORDER_MARK);
+    private static final List<String> TOKENS = List.of("URL=old", "URL_UNPOOLED=\"old\"", "\"", "'", "`", "\\\"", "\\'", "\\`", "\\", "#",
+            " # ", "=", " = ", ": ", "export ", " ", "\t", "\r", "$(x)", "${URL}", "é", BYTE_ORDER_MARK);
 
     /**
      * A line of an env file, or several if it holds a value of several.
@@ -134,7 +134,8 @@ class EnvFilePropertiesTest {
             String before = first < 0 ? content : content.substring(0, content.lastIndexOf('\n', first) + 1);
             assertEquals(escape(before), escape(merged.substring(0, before.length())));
             if (first < 0) {
-                assertTrue(merged.substring(before.length()).matches("\n?(# neon-ci =)?\n?URL=\"new\"\nURL_UNPOOLED=\"direct\"\n"), escape(merged));
+                String added = merged.substring(before.length());
+                assertTrue(added.matches("\n?(# neon-ci =)?\n?URL=\"new\"\nURL_UNPOOLED=\"direct\"\n"), escape(merged));
             }
             count("files", true);
             count("files without the key", first < 0);
@@ -188,27 +189,27 @@ class EnvFilePropertiesTest {
                 quoted(pick(List.of("old", "", "a # b", "a\nURL=old\nb", "\r\n", "\\\""))));
         Gen<String> start = pick(List.of("", "", "export ", " \t", "\texport\t "));
         return start.zip(pick(List.copyOf(ENTRIES.keySet())), pick(List.of("=", "=", " = ", "\t=", ": ")), value, comments(),
-                (before, key, equals, old, comment) -> new Piece(before + key + equals + old + comment, key, before + entry(key) + comment));
+                (before, key, equals, old, end) -> new Piece(before + key + equals + old + end, key, before + entry(key) + end));
     }
 
     /** An entry of others on one line, with a value of any bytes. */
     private static Gen<Piece> foreign() {
-        return keys().zip(pick(List.of("=", "=", " = ", ": ")), text(), (key, equals, value) -> key + equals + "x" + value)
-                .map(EnvFilePropertiesTest::foreign);
+        return keys().zip(pick(List.of("=", "=", " = ", ": ")), text(), (key, equals, value) -> foreign(key + equals + "x" + value));
     }
 
     /** An entry of others with a quoted value, which may go on over several lines and hold what looks like an entry of ours. */
     private static Gen<Piece> values() {
         Gen<String> content = lists().of(oneOf(text(), pick(List.of("URL=old", "export URL=old", "#", "", "x")))).ofSizeBetween(0, 5)
                 .zip(pick(List.of("\n", "\r\n")), (several, end) -> String.join(end, several));
-        return keys().zip(pick(List.of("=", " = ", ": ")), quoted(content), comments(), (key, equals, value, end) -> key + equals + value + end)
-                .map(EnvFilePropertiesTest::foreign);
+        return keys().zip(pick(List.of("=", " = ", ": ")), quoted(content), comments(),
+                (key, equals, value, end) -> foreign(key + equals + value + end));
     }
 
     /** A comment, or a line that is nothing at all. */
     private static Gen<Piece> lines() {
-        return pick(List.of("#", " # ", "#URL=", "echo ", "é", "URL ", "URL", "=", "\"", "  ")).zip(text(), (start, text) -> start + ";" + text)
-                .mix(pick(List.of("", " ", "URL", "URL:old", "echo URL=old", "éURL=old", "'"))).map(EnvFilePropertiesTest::foreign);
+        Gen<String> starts = pick(List.of("#", " # ", "#URL=", "echo ", "é", "URL ", "URL", "=", "\"", "  "));
+        Gen<String> whole = pick(List.of("", " ", "URL", "URL:old", "echo URL=old", "éURL=old", "'"));
+        return starts.zip(text(), (start, text) -> start + ";" + text).mix(whole).map(EnvFilePropertiesTest::foreign);
     }
 
     private static Piece foreign(String text) {
