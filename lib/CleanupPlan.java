@@ -7,7 +7,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
-import java.util.regex.Pattern;
 
 /**
  * Decides, from values alone, which Neon branches a clean-up deletes and which it keeps. It asks nothing and deletes nothing.
@@ -145,16 +144,35 @@ record CleanupPlan(List<NeonApi.Branch> delete, List<Kept> kept) {
         return ordered;
     }
 
-    /** A glob reads every character but {@code *} and {@code ?} as itself, and {@code *} reaches across slashes: the safe side. */
+    /**
+     * A glob reads every character but {@code *} and {@code ?} as itself, and {@code *} reaches across slashes: the safe side. When a
+     * text does not go on as the glob does, the latest star takes one character more; a regular expression would try the earlier ones
+     * too, which for many stars takes for ever.
+     */
     private static boolean matches(String glob, String amplifyBranch) {
-        StringBuilder pattern = new StringBuilder();
-        for (int codePoint : glob.codePoints().toArray()) {
-            switch (codePoint) {
-                case '*' -> pattern.append(".*");
-                case '?' -> pattern.append('.');
-                default -> pattern.append(Pattern.quote(Character.toString(codePoint)));
+        int[] pattern = glob.codePoints().toArray();
+        int[] text = amplifyBranch.codePoints().toArray();
+        int star = -1;
+        int starEnd = 0;
+        int p = 0;
+        int t = 0;
+        while (t < text.length) {
+            if (p < pattern.length && pattern[p] == '*') {
+                star = p++;
+                starEnd = t;
+            } else if (p < pattern.length && (pattern[p] == '?' || pattern[p] == text[t])) {
+                p++;
+                t++;
+            } else if (star >= 0) {
+                p = star + 1;
+                t = ++starEnd;
+            } else {
+                return false;
             }
         }
-        return Pattern.compile(pattern.toString(), Pattern.DOTALL).matcher(amplifyBranch).matches();
+        while (p < pattern.length && pattern[p] == '*') {
+            p++;
+        }
+        return p == pattern.length;
     }
 }
