@@ -113,7 +113,8 @@ record CleanupPlan(List<NeonApi.Branch> delete, List<Kept> kept) {
             return "'" + amplifyBranch + "' is always kept";
         }
         for (String glob : keep) {
-            if (matches(glob, amplifyBranch)) {
+            // A long branch is named in full here, and by its shortened name in Neon.
+            if (matches(glob, amplifyBranch) || branch.name().equals(BranchName.of(appId, glob))) {
                 return "--keep '" + glob + "'";
             }
         }
