@@ -2,7 +2,9 @@
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
@@ -94,7 +96,15 @@ class CleanupPlanTest {
         String name = "x".repeat(255);
         NeonApi.Branch branch = neonBranch(BranchName.of(APP, name));
         assertEquals(List.of(), CleanupPlan.of(APP, List.of(branch), amplifyBranches(name), null, List.of()).delete());
+        assertEquals(List.of(), CleanupPlan.of(APP, List.of(branch), amplifyBranches("main"), null, List.of(name)).delete());
         assertEquals(List.of(branch), CleanupPlan.of(APP, List.of(branch), amplifyBranches(name + "y"), null, List.of()).delete());
+    }
+
+    @Test
+    void a_glob_of_many_stars_does_not_take_for_ever() {
+        List<NeonApi.Branch> branches = List.of(neonBranch("d1-" + "a".repeat(200)));
+        assertEquals(branches, assertTimeoutPreemptively(Duration.ofMinutes(1), () -> CleanupPlan.of(APP, branches, amplifyBranches("main"),
+                null, List.of("**a**a**a**a**a**a**b")).delete()));
     }
 
     @Test
