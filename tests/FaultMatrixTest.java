@@ -80,7 +80,7 @@ class FaultMatrixTest {
     }
 
     // The runs wait more than they work.
-    private final ExecutorService threads = Executors.newFixedThreadPool(48, task -> {
+    private final ExecutorService threads = Executors.newFixedThreadPool(80, task -> {
         Thread thread = new Thread(task);
         thread.setDaemon(true);
         return thread;
@@ -139,7 +139,7 @@ class FaultMatrixTest {
 
             long start = System.nanoTime();
             // Long enough for a machine that has other things to do too; short where it is given up.
-            String wait = !cell.succeeds() ? "1s" : hangs(cell.fault()) ? "10s" : "60s";
+            String wait = !cell.succeeds() ? "1s" : hangs(cell.fault()) ? "20s" : "60s";
             Cli.Result result = command(cell, sandbox, envFile, wait);
             long seconds = Duration.ofNanos(System.nanoTime() - start).toSeconds();
 
