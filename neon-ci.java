@@ -14,6 +14,7 @@
 //SOURCES lib/EnvFile.java
 //SOURCES lib/Failure.java
 //SOURCES lib/NeonApi.java
+//SOURCES lib/NeonHttp.java
 //SOURCES lib/Secret.java
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
@@ -207,7 +208,7 @@ class SharedOptions {
         String parameter = apiKeyParam();
         Secret key = parameter == null ? new Secret(environmentVariable("NEON_API_KEY")) : aws().parameter(parameter);
         String source = parameter == null ? "NEON_API_KEY" : "SSM parameter " + parameter;
-        return new NeonApi(apiHost(), key, source, projectId(), start.plus(wait), this::say, verboseLines());
+        return new NeonApi(new NeonHttp(apiHost(), key, source, start.plus(wait), this::say, verboseLines()), projectId());
     }
 
     private Consumer<String> verboseLines() {
@@ -599,7 +600,7 @@ class CreateBranch implements Callable<Integer> {
             }
             return;
         }
-        ObjectNode report = NeonApi.JSON.createObjectNode();
+        ObjectNode report = NeonHttp.JSON.createObjectNode();
         report.putObject("branch").put("id", id).put("name", name).put("parent", parentId).put("created", isCreated)
                 .put("expires_at", expiresAt);
         envFiles.forEach(file -> report.withArray("env_files").add(file));
@@ -718,7 +719,7 @@ class CleanupBranches implements Callable<Integer> {
             }
             return;
         }
-        ObjectNode report = NeonApi.JSON.createObjectNode();
+        ObjectNode report = NeonHttp.JSON.createObjectNode();
         for (String list : List.of("deleted", "kept", "failed")) {
             report.putArray(list);
         }

@@ -111,7 +111,7 @@ final class Aws {
      */
     Secret parameter(String name) {
         String what = "read SSM parameter " + name + " in region " + region;
-        ObjectNode body = NeonApi.JSON.createObjectNode().put("Name", name).put("WithDecryption", true);
+        ObjectNode body = NeonHttp.JSON.createObjectNode().put("Name", name).put("WithDecryption", true);
         SdkHttpRequest request = request("ssm", SdkHttpMethod.POST, "/")
                 .putHeader("Content-Type", "application/x-amz-json-1.1")
                 .putHeader("X-Amz-Target", "AmazonSSM.GetParameter")
@@ -257,7 +257,7 @@ final class Aws {
 
     private static JsonNode parse(byte[] body) {
         try {
-            return NeonApi.JSON.readTree(body);
+            return NeonHttp.JSON.readTree(body);
         } catch (IOException e) {
             return MissingNode.getInstance();
         }

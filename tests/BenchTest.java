@@ -45,7 +45,7 @@ class BenchTest {
     /** The key, the look-up, the branch, its connection strings: none can be asked for before the answer to the one before. */
     @Test
     void a_new_branch_takes_four_requests_one_after_another() {
-        sandbox.latency(Duration.ofMillis(100));
+        sandbox.latency(Duration.ofMillis(500));
         assertEquals(0, create().exitCode());
         assertEquals(List.of("POST /ssm/", "GET /branches", "POST /branches", "GET /connection_uri"), chain());
     }
@@ -53,7 +53,7 @@ class BenchTest {
     @Test
     void a_branch_that_is_there_takes_three() {
         sandbox.neon().add(APP + "-feature/login");
-        sandbox.latency(Duration.ofMillis(100));
+        sandbox.latency(Duration.ofMillis(500));
         assertEquals(0, create().exitCode());
         assertEquals(3, chain().size(), chain().toString());
         assertEquals(List.of("POST /ssm/", "GET /branches"), chain().subList(0, 2));
@@ -100,7 +100,7 @@ class BenchTest {
         int exitCode = new CommandLine(new bench()).setOut(new PrintWriter(out)).setErr(new PrintWriter(new StringWriter()))
                 .execute("--tasks", "new", "--runs", "1", "--json");
         assertEquals(0, exitCode);
-        JsonNode programs = NeonApi.JSON.readTree(out.toString()).path("new").path("programs");
+        JsonNode programs = NeonHttp.JSON.readTree(out.toString()).path("new").path("programs");
         assertEquals(List.of("jbang", "jbang, options", "jbang, archive", "jar, archive"),
                 IntStream.range(0, programs.size()).mapToObj(i -> programs.get(i).path("name").asText())
                         .filter(name -> !name.equals("aws + neonctl")).toList());

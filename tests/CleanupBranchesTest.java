@@ -281,7 +281,7 @@ class CleanupBranchesTest {
 
     private static JsonNode json(String text) {
         try {
-            return NeonApi.JSON.readTree(text);
+            return NeonHttp.JSON.readTree(text);
         } catch (JsonProcessingException e) {
             throw new IllegalStateException(e);
         }

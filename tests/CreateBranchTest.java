@@ -149,7 +149,7 @@ class CreateBranchTest {
     void says_so_in_a_sentence_when_an_answer_makes_no_sense(String method, String path, int status, String body) {
         sandbox.neon().operationsTakePolls(1);
         sandbox.fail(method, path, -1, Fault.status(status, body, Map.of()));
-        Cli.Result result = create("--wait", "1s");
+        Cli.Result result = create("--wait", "3s");
         assertTrue(result.err().matches("(?s)(Created [^\n]*\n|Neon did not answer[^\n]*\n)*neon-ci: Could not [^\n]*\n"), result.err());
         assertEquals(1, result.exitCode());
         assertFalse(Files.exists(envFile));
@@ -503,7 +503,7 @@ class CreateBranchTest {
 
     private static JsonNode json(String text) {
         try {
-            return NeonApi.JSON.readTree(text);
+            return NeonHttp.JSON.readTree(text);
         } catch (JsonProcessingException e) {
             throw new IllegalStateException(e);
         }
@@ -512,6 +512,6 @@ class CreateBranchTest {
     private static String sorted(JsonNode object) {
         Map<String, String> fields = new TreeMap<>();
         object.properties().forEach(field -> fields.put(field.getKey(), field.getValue().asText()));
-        return NeonApi.JSON.valueToTree(fields).toString();
+        return NeonHttp.JSON.valueToTree(fields).toString();
     }
 }

@@ -147,7 +147,7 @@ class EnvFileReadersTest {
         sandbox.forgetExchanges();
         if (isRaw) {
             String uri = "postgresql://neondb_owner:" + password + "@ep-x.c-2.eu-central-1.aws.neon.invalid/neondb?sslmode=require";
-            String answer = NeonApi.JSON.createObjectNode().put("uri", uri).toString();
+            String answer = NeonHttp.JSON.createObjectNode().put("uri", uri).toString();
             sandbox.fail("GET", "/connection_uri$", 2, Fault.status(200, answer, Map.of()));
         }
         Cli.Result created = Cli.run(sandbox, Map.of("NEON_API_KEY_PARAM", "", "NEON_API_KEY", sandbox.apiKey()), "create-branch",
@@ -160,7 +160,7 @@ class EnvFileReadersTest {
     private static String handedOut(Sandbox sandbox, boolean pooled) throws IOException {
         Exchange answer = sandbox.exchanges().stream().filter(exchange -> String.valueOf(pooled).equals(exchange.query().get("pooled")))
                 .findFirst().orElseThrow();
-        return NeonApi.JSON.readTree(answer.responseBody()).path("uri").asText()
+        return NeonHttp.JSON.readTree(answer.responseBody()).path("uri").asText()
                 .replace(RAW_PASSWORD, SandboxHttp.encode(RAW_PASSWORD));
     }
 

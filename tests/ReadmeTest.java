@@ -76,7 +76,7 @@ class ReadmeTest {
     @Test
     void asks_for_the_permissions_that_the_program_uses_and_no_other() throws IOException {
         List<String> granted = new ArrayList<>();
-        for (JsonNode statement : NeonApi.JSON.readTree(block("json", "Statement")).path("Statement")) {
+        for (JsonNode statement : NeonHttp.JSON.readTree(block("json", "Statement")).path("Statement")) {
             granted.add(statement.path("Action").asText());
         }
         try (Sandbox sandbox = Sandbox.withoutPostgres()) {
@@ -182,7 +182,7 @@ class ReadmeTest {
 
     /** Returns a JSON text's fields without their values. */
     private static String shape(String json) throws IOException {
-        return shape(NeonApi.JSON.readTree(json));
+        return shape(NeonHttp.JSON.readTree(json));
     }
 
     private static String shape(JsonNode node) {

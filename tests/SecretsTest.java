@@ -97,7 +97,7 @@ class SecretsTest {
                 "neondb_owner%3Anpg_AbCdEfGh1234%40host", "postgresql://neondb_owner:npg AbCdEfGh1234@host/neondb", "neondb_owner:AbCdEfGh1234@host");
         for (String secret : secrets) {
             sandbox.failNoMore();
-            sandbox.fail(method, path, -1, Fault.status(400, NeonApi.JSON.createObjectNode().put("code", "BAD " + secret)
+            sandbox.fail(method, path, -1, Fault.status(400, NeonHttp.JSON.createObjectNode().put("code", "BAD " + secret)
                     .put("message", "cannot use " + secret + " now").put("request_id", secret).toString(), Map.of("X-Request-ID", "x")));
             Cli.Result result = method.equals("DELETE") ? Cli.run(sandbox, "cleanup-branches", "--output", "json", "--verbose")
                     : create("--expires-in", "1d");
@@ -112,8 +112,8 @@ class SecretsTest {
     void what_an_operation_is_called_is_not_repeated_if_it_is_a_secret(String status) {
         sandbox.neon().operationsTakePolls(1);
         for (String secret : List.of(sandbox.apiKey(), "postgresql://u:p@h/d\nneon-ci: all is well")) {
-            sandbox.fail("GET", "/operations/", -1, Fault.status(200, NeonApi.JSON.createObjectNode().set("operation",
-                    NeonApi.JSON.createObjectNode().put("id", "op-1").put("action", "do " + secret).put("status", status)).toString(), Map.of()));
+            sandbox.fail("GET", "/operations/", -1, Fault.status(200, NeonHttp.JSON.createObjectNode().set("operation",
+                    NeonHttp.JSON.createObjectNode().put("id", "op-1").put("action", "do " + secret).put("status", status)).toString(), Map.of()));
             Cli.Result result = create("--wait", "4s");
             assertEquals(1, result.exitCode());
             assertTrue(result.err().contains("do ***"), "the operation is named");
