@@ -27,10 +27,10 @@ import java.util.TreeMap;
 class NeonCiSandbox {
 
     private static final String USAGE = """
-            Usage: sandbox                           see a branch come and go
-                   sandbox create-branch [...]       run this command there, in this folder
-                   sandbox cleanup-branches [...]    run this command there
-                   sandbox serve                     keep it up, for commands from another terminal""";
+            Usage: jbang sandbox                           see a branch come and go
+                   jbang sandbox create-branch [...]       run this command there; it writes its env file into this folder
+                   jbang sandbox cleanup-branches [...]    run this command there
+                   jbang sandbox serve                     keep the sandbox up, for commands from another terminal""";
 
     public static void main(String... args) throws Exception {
         try {
@@ -81,7 +81,7 @@ class NeonCiSandbox {
     private static int runCommand(String... args) {
         try (Sandbox sandbox = startWithOrphan()) {
             int exitCode = neonCi(sandbox, "feature/login", new PrintWriter(System.out, true), new PrintWriter(System.err, true), args);
-            System.err.println("The sandbox is gone now; 'sandbox serve' keeps one up.");
+            System.err.println("The sandbox and its databases are gone now; 'jbang sandbox serve' keeps them up.");
             return exitCode;
         }
     }
@@ -98,7 +98,7 @@ class NeonCiSandbox {
     private static Sandbox startWithOrphan() {
         System.err.println("Starting stand-ins for Neon, SSM and Amplify, and PostgreSQL.");
         Sandbox sandbox = Sandbox.start();
-        sandbox.neon().add(SandboxAws.APP_ID + "-feature/forgotten");
+        sandbox.neon().add(SandboxAws.APP_ID + "-feature/old");
         return sandbox;
     }
 
