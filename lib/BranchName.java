@@ -2,6 +2,7 @@ import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
+import java.util.Optional;
 
 /**
  * The name of an Amplify branch's Neon branch, {@code <app-id>-<amplify-branch>}. No other place knows this form.
@@ -49,6 +50,17 @@ final class BranchName {
     /** Returns the Amplify branch a Neon branch of this app was made for; of a shortened name, its shortened form. */
     static String amplifyBranch(String appId, String neonBranch) {
         return neonBranch.substring(prefix(appId).length());
+    }
+
+    /**
+     * Returns how the name of the Amplify branch begins that a Neon branch of this app was made for, if that is all of it that can be
+     * told: the Neon branch has, as far as one can see, a shortened name.
+     */
+    static Optional<String> beginning(String appId, String neonBranch) {
+        int end = neonBranch.length() - HASH_LENGTH - 1;
+        // A character of four bytes may have been too long by one.
+        boolean isShortened = bytes(neonBranch) > MAX_BYTES - 4 && neonBranch.substring(end).matches("-[0-9a-f]+");
+        return isShortened ? Optional.of(amplifyBranch(appId, neonBranch.substring(0, end))) : Optional.empty();
     }
 
     private static String prefix(String appId) {

@@ -5,6 +5,7 @@ import java.util.HashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
 
@@ -112,9 +113,10 @@ record CleanupPlan(List<NeonApi.Branch> delete, List<Kept> kept) {
         if (ALWAYS_KEPT.contains(amplifyBranch)) {
             return "'" + amplifyBranch + "' is always kept";
         }
+        Optional<String> beginning = BranchName.beginning(appId, branch.name());
         for (String glob : keep) {
-            // A long branch is named in full here, and by its shortened name in Neon.
-            if (matches(glob, amplifyBranch) || branch.name().equals(BranchName.of(appId, glob))) {
+            // Of a long name Neon has only the beginning. A glob that may fit the whole keeps the branch: the safe side.
+            if (matches(glob, amplifyBranch, false) || beginning.isPresent() && matches(glob, beginning.get(), true)) {
                 return "--keep '" + glob + "'";
             }
         }
@@ -149,8 +151,10 @@ record CleanupPlan(List<NeonApi.Branch> delete, List<Kept> kept) {
      * A glob reads every character but {@code *} and {@code ?} as itself, and {@code *} reaches across slashes: the safe side. When a
      * text does not go on as the glob does, the latest star takes one character more; a regular expression would try the earlier ones
      * too, which for many stars takes for ever.
+     *
+     * @param goesOn whether the text is only the beginning of what the glob may match
      */
-    private static boolean matches(String glob, String amplifyBranch) {
+    private static boolean matches(String glob, String amplifyBranch, boolean goesOn) {
         int[] pattern = glob.codePoints().toArray();
         int[] text = amplifyBranch.codePoints().toArray();
         int star = -1;
@@ -174,6 +178,6 @@ record CleanupPlan(List<NeonApi.Branch> delete, List<Kept> kept) {
         while (p < pattern.length && pattern[p] == '*') {
             p++;
         }
-        return p == pattern.length;
+        return goesOn || p == pattern.length;
     }
 }

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.charset.StandardCharsets;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -59,5 +60,26 @@ class BranchNameTest {
     @Test
     void tells_long_branches_with_the_same_beginning_apart() {
         assertNotEquals(BranchName.of("d1abc", "x".repeat(254) + "1"), BranchName.of("d1abc", "x".repeat(254) + "2"));
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {249, 250, 251, 252, 253, 254, 255})
+    void tells_the_beginning_of_a_name_that_was_shortened(int length) {
+        for (String character : List.of("x", "é", "日", "😀")) {
+            String amplifyBranch = "x".repeat(length - 240) + character.repeat(240);
+            String name = BranchName.of("d1abc", amplifyBranch);
+            boolean isWhole = name.equals("d1abc-" + amplifyBranch);
+            assertEquals(isWhole, BranchName.beginning("d1abc", name).isEmpty());
+            BranchName.beginning("d1abc", name).ifPresent(beginning -> {
+                assertTrue(amplifyBranch.startsWith(beginning));
+                assertTrue(name.startsWith("d1abc-" + beginning + "-"));
+            });
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"d1abc-main", "d1abc-x-0123456789ab", "d1abc-x"})
+    void takes_a_short_name_for_the_whole(String neonBranch) {
+        assertTrue(BranchName.beginning("d1abc", neonBranch).isEmpty());
     }
 }

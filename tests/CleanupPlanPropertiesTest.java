@@ -7,6 +7,7 @@ import static org.quicktheories.generators.SourceDSL.lists;
 
 import java.util.ArrayList;
 import java.util.Collections;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
@@ -37,11 +38,19 @@ class CleanupPlanPropertiesTest {
 
     private static final List<String> GLOBS = List.of("*", "?", "a*", "*a", "feature/*", "?b", "a.b", "[ab]", "\\E", "(a|b)", "", "x*", "*日*");
 
-    /** A project, an app and what the user said, all of it arbitrary. */
-    private record World(List<NeonApi.Branch> neon, List<Aws.AmplifyBranch> amplify, List<String> keep) {
+    /**
+     * A project, an app and what the user said, all of it arbitrary.
+     *
+     * @param made the Amplify branches that the app's Neon branches were made for, by Neon's id
+     */
+    private record World(List<NeonApi.Branch> neon, List<Aws.AmplifyBranch> amplify, List<String> keep, Map<String, String> made) {
 
         CleanupPlan plan() {
             return CleanupPlan.of(APP, neon, amplify, null, keep);
+        }
+
+        World with(List<NeonApi.Branch> otherNeon, List<Aws.AmplifyBranch> otherAmplify, List<String> otherKeep) {
+            return new World(otherNeon, otherAmplify, otherKeep, made);
         }
     }
 
@@ -55,22 +64,47 @@ class CleanupPlanPropertiesTest {
         List<NeonApi.Branch> neon = new ArrayList<>();
         List<Aws.AmplifyBranch> amplify = new ArrayList<>(List.of(new Aws.AmplifyBranch("main", null)));
         List<String> keep = new ArrayList<>();
+        Map<String, String> made = new HashMap<>();
         for (int i = 0; i + 5 <= choices.size(); i += 5) {
             String name = pick(PIECES, choices.get(i)) + (choices.get(i + 1) % 3 == 0 ? pick(PIECES, choices.get(i + 1) / 3) : "");
             String prefix = pick(PREFIXES, choices.get(i + 2));
-            int parent = choices.get(i + 3) % 24;
+            int parent = choices.get(i + 3) % 40;
             int kind = choices.get(i + 4) % 40;
+            String id = "br-" + neon.size();
+            boolean isOfApp = prefix.equals(APP + "-");
+            if (isOfApp) {
+                made.put(id, name);
+            }
             // A parent may be any branch, one that is not there, the branch itself, or a child of it.
-            neon.add(new NeonApi.Branch("br-" + neon.size(), prefix.equals(APP + "-") ? BranchName.of(APP, name) : prefix + name,
+            neon.add(new NeonApi.Branch(id, isOfApp ? BranchName.of(APP, name) : prefix + name,
                     parent < 16 ? "br-" + parent : null, "ready", kind == 1, kind == 2, null));
             switch (kind) {
                 case 3, 4, 5, 6, 7 -> amplify.add(new Aws.AmplifyBranch(name, null));
                 case 8 -> amplify.add(new Aws.AmplifyBranch("pr-1", name));
-                case 9 -> keep.add(pick(GLOBS, choices.get(i + 1)));
+                case 9, 10, 11 -> keep.add(glob(name, choices.get(i + 1)));
                 default -> { }
             }
         }
-        return new World(neon, amplify, keep);
+        return new World(neon, amplify, keep, made);
+    }
+
+    /** Makes a glob that fits the name, or all but fits it, or has nothing to do with it. */
+    private static String glob(String name, int choice) {
+        List<String> characters = name.codePoints().mapToObj(Character::toString).toList();
+        int place = choice / 8 % Math.max(1, characters.size());
+        String before = String.join("", characters.subList(0, place));
+        String after = String.join("", characters.subList(Math.min(place + 1, characters.size()), characters.size()));
+        String stars = String.join("*", characters.subList(0, Math.min(12, characters.size())));
+        return switch (choice % 8) {
+            case 0 -> name;
+            case 1 -> before + "*";
+            case 2 -> "*" + after;
+            case 3 -> before + "?" + after;
+            case 4 -> before + "**" + after;
+            case 5 -> stars + "*";
+            case 6 -> "*" + stars + "*y";
+            default -> pick(GLOBS, choice / 8);
+        };
     }
 
     private static <T> T pick(List<T> list, int choice) {
@@ -98,9 +132,12 @@ class CleanupPlanPropertiesTest {
     }
 
     @Test
-    void nothing_that_a_glob_keeps_is_deleted() {
-        check(world -> world.plan().delete().stream().noneMatch(branch -> world.keep().stream()
-                .anyMatch(glob -> matches(glob, branch.name().substring(3)))));
+    void nothing_that_a_glob_keeps_is_deleted_even_if_neon_has_only_the_beginning_of_its_name() {
+        check(world -> world.plan().delete().stream().noneMatch(branch -> {
+            String name = branch.name().substring(3);
+            String whole = world.made().getOrDefault(branch.id(), name);
+            return world.keep().stream().anyMatch(glob -> matches(glob, name) || matches(glob, whole));
+        }));
     }
 
     @Test
@@ -141,9 +178,12 @@ class CleanupPlanPropertiesTest {
         check(world -> {
             List<NeonApi.Branch> neon = new ArrayList<>(world.neon());
             List<Aws.AmplifyBranch> amplify = new ArrayList<>(world.amplify());
+            List<String> keep = new ArrayList<>(world.keep());
             Collections.shuffle(neon, new Random(neon.size()));
             Collections.reverse(amplify);
-            return new World(neon, amplify, world.keep()).plan().equals(world.plan());
+            Collections.reverse(keep);
+            return world.with(neon, amplify, world.keep()).plan().equals(world.plan())
+                    && world.with(neon, amplify, keep).plan().delete().equals(world.plan().delete());
         });
     }
 
@@ -152,7 +192,7 @@ class CleanupPlanPropertiesTest {
         check(world -> {
             List<NeonApi.Branch> left = new ArrayList<>(world.neon());
             left.removeAll(world.plan().delete());
-            return new World(left, world.amplify(), world.keep()).plan().delete().isEmpty();
+            return world.with(left, world.amplify(), world.keep()).plan().delete().isEmpty();
         });
     }
 
@@ -168,10 +208,28 @@ class CleanupPlanPropertiesTest {
                 "a default branch", keeps(reason -> reason.contains("default")),
                 "a protected branch", keeps(reason -> reason.contains("protected")),
                 "a live branch", keeps(reason -> reason.equals(CleanupPlan.LIVE)),
+                "a deleted branch with a shortened name", world -> world.plan().delete().stream()
+                        .anyMatch(branch -> !branch.name().equals("d1-" + world.made().get(branch.id()))),
+                "parents in a circle", world -> world.neon().stream().anyMatch(branch -> isItsOwnAncestor(world, branch)),
                 "a branch of another", world -> world.neon().stream().anyMatch(branch -> !branch.name().startsWith("d1-")));
-        Random random = new Random(1);
-        List<World> worlds = Stream.generate(() -> world(random.ints(90, 0, 10_000).boxed().toList())).limit(300).toList();
-        wanted.forEach((what, isThere) -> assertTrue(worlds.stream().filter(isThere).count() >= 10, what));
+        Map<String, Integer> met = new HashMap<>();
+        check(world -> {
+            met.merge("a world", 1, Integer::sum);
+            wanted.forEach((what, isThere) -> met.merge(what, isThere.test(world) ? 1 : 0, Integer::sum));
+            return true;
+        });
+        assertTrue(met.get("a world") >= 1_000, met::toString);
+        met.forEach((what, times) -> assertTrue(times >= TRIES / 40, () -> "met " + what + " only " + times + " times, of " + met));
+    }
+
+    private static boolean isItsOwnAncestor(World world, NeonApi.Branch branch) {
+        Map<String, String> parents = new HashMap<>();
+        world.neon().forEach(other -> parents.put(other.id(), other.parentId()));
+        String ancestor = branch.parentId();
+        for (int i = 0; i < parents.size() && ancestor != null && !ancestor.equals(branch.id()); i++) {
+            ancestor = parents.get(ancestor);
+        }
+        return branch.id().equals(ancestor);
     }
 
     private static Predicate<World> keeps(Predicate<String> reason) {
@@ -182,16 +240,31 @@ class CleanupPlanPropertiesTest {
         QuickTheory.qt().withExamples(TRIES).forAll(worlds()).check(property);
     }
 
-    /** A glob, by its definition and without an expression: the first character matches, or a star takes one more or none. */
+    /** Follows all the ways at once in which a glob can go through a text, character by character. */
     private static boolean matches(String glob, String text) {
-        if (glob.isEmpty() || text.isEmpty()) {
-            return text.isEmpty() && glob.chars().allMatch(c -> c == '*');
+        int[] pattern = glob.codePoints().toArray();
+        Set<Integer> places = pastStars(pattern, Set.of(0));
+        for (int character : text.codePoints().toArray()) {
+            Set<Integer> next = new HashSet<>();
+            for (int place : places) {
+                if (place < pattern.length && pattern[place] == '*') {
+                    next.add(place);
+                } else if (place < pattern.length && (pattern[place] == '?' || pattern[place] == character)) {
+                    next.add(place + 1);
+                }
+            }
+            places = pastStars(pattern, next);
         }
-        int length = Character.charCount(text.codePointAt(0));
-        if (glob.charAt(0) == '*') {
-            return matches(glob.substring(1), text) || matches(glob, text.substring(length));
+        return places.contains(pattern.length);
+    }
+
+    private static Set<Integer> pastStars(int[] pattern, Set<Integer> places) {
+        Set<Integer> all = new HashSet<>(places);
+        for (int place : places) {
+            for (int next = place; next < pattern.length && pattern[next] == '*'; next++) {
+                all.add(next + 1);
+            }
         }
-        return glob.charAt(0) == '?' ? matches(glob.substring(1), text.substring(length))
-                : glob.codePointAt(0) == text.codePointAt(0) && matches(glob.substring(length), text.substring(length));
+        return all;
     }
 }

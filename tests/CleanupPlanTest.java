@@ -33,13 +33,28 @@ class CleanupPlanTest {
             d1-Login                      | login            |         | deleted
             d1-two words                  | two, words       |         | deleted
             d1-two words                  | two words        |         | its Amplify branch exists
+            d1-two                        | two words        |         | deleted
+            `d1-two `                     | two              |         | deleted
             d1-a.b                        | axb              |         | deleted
+            d1-axb                        | a.b, a?b, a*, .* |         | deleted
+            d1-.+                         | axb              |         | deleted
+            d1-a%2Fb                      | a/b              |         | deleted
+            d1-a/b                        | a%2Fb            |         | deleted
+            d1-it's "so"                  | it's "so"        |         | its Amplify branch exists
+            d1-Grüße/日本語                | Grüße/日本語      |         | its Amplify branch exists
+            d1-Gru\u0308ße                | Grüße            |         | deleted
+            d1-d1-fix                     | fix              |         | deleted
+            d1-d1-fix                     | d1-fix           |         | its Amplify branch exists
             production                    | main             |         | not mentioned
             staging                       | main             |         | not mentioned
             old                           | main             |         | not mentioned
             d1                            | main             |         | not mentioned
             d1-                           | main             |         | not mentioned
             d12-old                       | main             |         | not mentioned
+            d1a-old                       | main             |         | not mentioned
+            d1_old                        | main             |         | not mentioned
+            d1old                         | main             |         | not mentioned
+            ` d1-old`                     | main             |         | not mentioned
             D1-old                        | main             |         | not mentioned
             x-d1-old                      | main             |         | not mentioned
             alice/d1-old                  | main             |         | not mentioned
@@ -58,10 +73,17 @@ class CleanupPlanTest {
             d1-release                    | main             | release/* | deleted
             d1-v1                         | main             | x, v?     | --keep 'v?'
             d1-v12                        | main             | v?        | deleted
+            d1-v                          | main             | v?        | deleted
+            d1-v😀                         | main             | v?        | --keep 'v?'
+            d1-V1                         | main             | v?        | deleted
+            d1-v1                         | main             | d1-v?     | deleted
+            d1-anything at all            | main             | *         | --keep '*'
             d1-a.c                        | main             | a.c       | --keep 'a.c'
             d1-abc                        | main             | a.c       | deleted
             d1-[ab]                       | main             | [ab]      | --keep '[ab]'
             d1-a                          | main             | [ab]      | deleted
+            d1-old<gone                   | main             |         | deleted
+            d1-old<d1-live, d1-live       | live             |         | deleted
             d1-old, d1-child<d1-old       | main             |         | deleted
             d1-old, d1-child<d1-old       | main, child      |         | it has a child branch that stays
             d1-old, someone<d1-old        | main             |         | it has a child branch that stays
@@ -100,6 +122,15 @@ class CleanupPlanTest {
         assertEquals(List.of(branch), CleanupPlan.of(APP, List.of(branch), amplifyBranches(name + "y"), null, List.of()).delete());
     }
 
+    @ParameterizedTest
+    @CsvSource({"release/*, true", "*-final, true", "*x-fina?, true", "*, true", "release/?*y?*, true", "*release/1, true",
+            "hotfix/*, false", "release/1, false", "release/?1*, false"})
+    void keeps_a_shortened_name_if_a_glob_may_fit_the_whole(String glob, boolean keeps) {
+        NeonApi.Branch branch = neonBranch(BranchName.of(APP, "release/" + "x".repeat(250) + "-final"));
+        assertEquals(keeps ? List.of() : List.of(branch),
+                CleanupPlan.of(APP, List.of(branch), amplifyBranches("main"), null, List.of(glob)).delete());
+    }
+
     @Test
     void a_glob_of_many_stars_does_not_take_for_ever() {
         List<NeonApi.Branch> branches = List.of(neonBranch("d1-" + "a".repeat(200)));
@@ -135,7 +166,9 @@ class CleanupPlanTest {
         if (isAllowed) {
             plan.requireAtMost(max);
         } else {
-            assertThrows(Failure.class, () -> plan.requireAtMost(max));
+            assertEquals("Nothing was deleted: " + orphans + " orphans are more than --max-deletions " + max + " allows; look at them with"
+                    + " --dry-run, then run again with --max-deletions " + orphans + ".",
+                    assertThrows(Failure.class, () -> plan.requireAtMost(max)).getMessage());
         }
     }
 
