@@ -9,6 +9,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.regex.Pattern;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -179,6 +180,32 @@ class CleanupBranchesTest {
         branches(APP + "-old");
         sandbox.fail("GET", "/amplify/", 1, Fault.status(200, "{\"branches\":[{\"branchName\":\"feature/login\"}],\"nextToken\":\"\"}", Map.of()));
         assertEquals(APP + "-old\n", cleanup().out());
+    }
+
+    @ParameterizedTest(name = "{0} branches a page")
+    @ValueSource(ints = {1, 2, 3, 5})
+    void deletes_nothing_whichever_page_of_either_list_it_is_that_cannot_be_read(int pageSize) {
+        sandbox.neon().maximumPageSize(pageSize);
+        sandbox.aws().maximumPageSize(pageSize);
+        for (String branch : List.of("a", "b", "c", "d", "e")) {
+            sandbox.aws().branches(branch);
+            branches(APP + "-old-" + branch);
+        }
+        assertEquals(5, cleanup("--dry-run").out().lines().count());
+        List<Exchange> pages = sandbox.exchanges().stream().filter(exchange -> exchange.path().endsWith("/branches")).toList();
+        assertEquals((6 + pageSize - 1) / pageSize + (7 + pageSize - 1) / pageSize, pages.size());
+        for (Exchange page : pages) {
+            String token = page.query().entrySet().stream().filter(parameter -> parameter.getKey().matches("cursor|nextToken"))
+                    .map(parameter -> "?" + parameter).findFirst().orElse("");
+            sandbox.failNoMore();
+            sandbox.fail("GET", "^" + Pattern.quote(page.path() + token) + "$", 1, Fault.neon(403, "", "no"));
+            Cli.Result result = cleanup();
+            assertTrue(result.err().matches("neon-ci: Could not list the branches of [^\n]*403[^\n]*\n"), result.err());
+            assertEquals(1, result.exitCode());
+            assertEquals(0, deletions());
+        }
+        assertEquals(0, cleanup().exitCode());
+        assertEquals(5, deletions());
     }
 
     @Test
