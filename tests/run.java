@@ -46,7 +46,7 @@ class run {
         TestExecutionSummary summary = execute(request.build());
         summary.printFailuresTo(new PrintWriter(System.err, true), 20);
         System.out.printf("%d passed, %d failed, %d skipped%n", summary.getTestsSucceededCount(),
-                summary.getTotalFailureCount(), summary.getTestsSkippedCount());
+                summary.getTotalFailureCount(), summary.getTestsSkippedCount() + summary.getTestsAbortedCount());
         System.exit(summary.getTotalFailureCount() == 0 && summary.getTestsSucceededCount() > 0 ? 0 : 1);
     }
 
