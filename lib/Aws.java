@@ -160,10 +160,11 @@ final class Aws {
                 }
             } while (!token.isEmpty());
         } catch (AwsException e) {
+            String arn = "arn:aws:amplify:" + region + ":ACCOUNT:apps/" + appId;
             throw failure(what, e, switch (e.code) {
                 case "NotFoundException" -> "check --app-id and --region";
-                case "AccessDeniedException", "UnauthorizedException" -> "allow amplify:ListBranches on arn:aws:amplify:" + region
-                        + ":ACCOUNT:apps/" + appId + "/* in the Amplify app's service role";
+                case "AccessDeniedException", "UnauthorizedException" -> "allow amplify:ListBranches on " + arn + " and " + arn
+                        + "/branches/* in the Amplify app's service role";
                 default -> "run again later";
             });
         }

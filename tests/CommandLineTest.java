@@ -239,7 +239,8 @@ class CommandLineTest {
     void a_denied_list_of_branches_names_the_action_the_arn_and_the_role() {
         sandbox.aws().deny("amplify:ListBranches");
         Cli.Result result = Cli.run(sandbox, "cleanup-branches");
-        assertTrue(result.err().endsWith("; allow amplify:ListBranches on arn:aws:amplify:eu-central-1:ACCOUNT:apps/d1a2b3c4d5e6f7/* in the"
+        assertTrue(result.err().endsWith("; allow amplify:ListBranches on arn:aws:amplify:eu-central-1:ACCOUNT:apps/d1a2b3c4d5e6f7 and"
+                + " arn:aws:amplify:eu-central-1:ACCOUNT:apps/d1a2b3c4d5e6f7/branches/* in the"
                 + " Amplify app's service role.\n"), result.err());
         assertFailed(result);
     }
