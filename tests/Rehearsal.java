@@ -112,8 +112,11 @@ final class Rehearsal {
 
         List<String> script = new ArrayList<>();
         for (String command : commands(app)) {
-            Path file = Files.writeString(root.resolve("command-" + script.size()), command);
-            script.add(". '" + file + "' || exit");
+            // Amplify says each command first, in quotes that the command's own can end: amplify-hosting issue 1337.
+            for (String line : List.of("echo \"# Executing command: " + command + "\"", command)) {
+                Path file = Files.writeString(root.resolve("command-" + script.size()), line);
+                script.add(". '" + file + "' || exit");
+            }
         }
         Files.writeString(root.resolve("build.sh"), String.join("\n", script));
         Files.writeString(calls, "");
