@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import com.sun.net.httpserver.HttpServer;
 import java.io.IOException;
@@ -17,6 +18,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -32,8 +34,8 @@ class PackagingTest {
 
     private static final Path PROJECT = Path.of("").toAbsolutePath();
 
-    /** JBang trusts localhost and 127.0.0.1 as it is. */
-    private static final String LOOPBACK = "127.0.0.2";
+    /** The loopback address by a name that JBang does not trust by itself, as it does localhost and 127.0.0.1. */
+    private static final String WEB_HOST = "127.1";
 
     @TempDir
     static Path folder;
@@ -56,7 +58,7 @@ class PackagingTest {
         }
         copy(PROJECT.resolve(".ci/jbang"), home.resolve("bin/jbang"));
         sandbox = Sandbox.withoutPostgres();
-        web = HttpServer.create(new InetSocketAddress(InetAddress.getByName(LOOPBACK), 0), 0);
+        web = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
         web.createContext("/v1.0.0/", exchange -> {
             Path file = checkout.resolve(exchange.getRequestURI().getPath().substring("/v1.0.0/".length()));
             boolean isThere = Files.isRegularFile(file);
@@ -104,6 +106,7 @@ class PackagingTest {
         assertFalse(Files.exists(home.resolve(".jbang/bin/neon-ci")));
         assertEquals("# mine\n", Files.readString(home.resolve(".bashrc")));
         assertEquals("# mine\n", Files.readString(home.resolve(".profile")));
+        assertFalse(Files.exists(home.resolve(".zshrc")));
     }
 
     @Test
@@ -116,7 +119,7 @@ class PackagingTest {
 
     @Test
     void runs_from_a_url_and_from_a_catalog_at_a_url_once_that_is_trusted() throws IOException {
-        String address = "http://" + LOOPBACK + ":" + web.getAddress().getPort() + "/v1.0.0/";
+        String address = "http://" + WEB_HOST + ":" + web.getAddress().getPort() + "/v1.0.0/";
         Shell.Result distrusted = run(elsewhere, "jbang", address + "neon-ci.java", "--version");
         assertNotEquals(0, distrusted.exitCode());
         assertEquals("", distrusted.out());
@@ -157,16 +160,60 @@ class PackagingTest {
 
     @Test
     void jbang_for_a_machine_that_has_none_fetches_itself_whole_even_twice_at_once() throws IOException {
+        assumeTrue(isOnPath("mvn"), "Maven is not on the PATH");
         Path jbangDir = Files.createDirectory(folder.resolve("jbang dir"));
         Path jar = Files.writeString(jbangDir.resolve("jbang-cli-0.132.1-all.jar"), "half a jar");
-        Shell.Result both = run(elsewhere, "bash", "-c", """
-                PATH=${PATH#*:} JBANG_DIR=$1
-                export PATH JBANG_DIR
-                "$2" --version & first=$!
-                "$2" --version && wait $first""", "-", jbangDir.toString(), checkout.resolve(".ci/jbang").toString());
+        Map<String, String> environment = Map.of("JBANG_DIR", jbangDir.toString(), "PATH", pathWithout("jbang"));
+        Shell.Result both = Shell.run(elsewhere, environment, "bash", "-c",
+                "\"$1\" --version & first=$!; \"$1\" --version && wait $first", "-", checkout.resolve(".ci/jbang").toString());
+        assertEquals(0, both.exitCode(), both.err());
         assertTrue(both.err().endsWith("0.132.1\n0.132.1\n"), both.err());
-        assertEquals(0, both.exitCode());
         assertTrue(Files.size(jar) > 1_000_000);
+        try (Stream<Path> left = Files.list(jbangDir)) {
+            assertEquals(List.of(), left.filter(file -> file.getFileName().toString().startsWith("fetch.")).toList());
+        }
+    }
+
+    @Test
+    void jbang_for_a_machine_that_has_none_comes_from_its_installer_where_there_is_no_java() throws IOException {
+        Path tools = Files.createDirectory(folder.resolve("tools"));
+        for (String tool : List.of("bash", "env", "cat", "chmod", "grep", "mkdir")) {
+            Files.copy(onPath(tool).findFirst().orElseThrow(), tools.resolve(tool), StandardCopyOption.COPY_ATTRIBUTES);
+        }
+        Path curl = Files.writeString(tools.resolve("curl"), """
+                #!/usr/bin/env bash
+                echo "$@" >> "$CALLS"
+                cat <<'INSTALLER'
+                echo "$JBANG_DOWNLOAD_VERSION $@" >> "$CALLS"
+                mkdir -p "$JBANG_DIR/bin"
+                printf '#!/usr/bin/env bash\nprintf "<%%s>" "$@"; exit 7\n' > "$JBANG_DIR/bin/jbang"
+                chmod +x "$JBANG_DIR/bin/jbang"
+                INSTALLER
+                """);
+        assertTrue(curl.toFile().setExecutable(true));
+        Path calls = folder.resolve("calls");
+        Map<String, String> environment = Map.of("JAVA_HOME", "", "PATH", tools.toString(), "CALLS", calls.toString(),
+                "JBANG_DIR", folder.resolve("installed").toString());
+        for (int times = 0; times < 2; times++) {
+            Shell.Result result = Shell.run(elsewhere, environment, checkout.resolve(".ci/jbang").toString(), "two words", "*", "");
+            assertEquals("<two words><*><>", result.out(), result.err());
+            assertEquals(7, result.exitCode());
+        }
+        assertEquals("-fsSL https://sh.jbang.dev\n0.132.1 version\n", Files.readString(calls));
+    }
+
+    @Test
+    void jbang_for_a_machine_that_has_none_is_the_one_on_the_path_and_never_itself() throws IOException {
+        Path copy = folder.resolve("copy/jbang");
+        copy(PROJECT.resolve(".ci/jbang"), copy);
+        Path real = Files.createDirectory(folder.resolve("real")).resolve("jbang");
+        Files.writeString(real, "#!/usr/bin/env bash\nprintf '<%s>' \"$@\"; exit 7\n");
+        assertTrue(real.toFile().setExecutable(true));
+        String path = String.join(":", checkout.resolve(".ci").toString(), copy.getParent().toString(), real.getParent().toString(),
+                System.getenv("PATH"));
+        Shell.Result result = Shell.run(elsewhere, Map.of("PATH", path), copy.toString(), "two words");
+        assertEquals("<two words>", result.out(), result.err());
+        assertEquals(7, result.exitCode());
     }
 
     /** Runs create-branch this way in this folder, and expects the branch and an env file. */
@@ -183,6 +230,8 @@ class PackagingTest {
     private Shell.Result run(Path where, String... command) {
         Map<String, String> environment = new HashMap<>(sandbox.environment());
         environment.put("HOME", home.toString());
+        // JBang looks for the shell's start-up files where Java says the home folder is.
+        environment.put("JBANG_JAVA_OPTIONS", "-Duser.home=" + home);
         environment.put("JBANG_DIR", home.resolve(".jbang").toString());
         environment.put("JBANG_REPO", System.getenv().getOrDefault("JBANG_REPO", System.getProperty("user.home") + "/.m2/repository"));
         environment.put("PATH", home.resolve("bin") + ":" + home.resolve(".jbang/bin") + ":" + System.getenv("PATH"));
@@ -190,6 +239,19 @@ class PackagingTest {
         Shell.Result result = Shell.run(where, environment, Stream.concat(Stream.of("/usr/bin/env"), Stream.of(command)).toArray(String[]::new));
         Cli.assertNoSecret(sandbox.secrets(), result.out(), result.err());
         return result;
+    }
+
+    private static boolean isOnPath(String program) {
+        return onPath(program).findAny().isPresent();
+    }
+
+    private static Stream<Path> onPath(String program) {
+        return Stream.of(System.getenv("PATH").split(":")).map(place -> Path.of(place, program)).filter(Files::isExecutable);
+    }
+
+    private static String pathWithout(String program) {
+        return Stream.of(System.getenv("PATH").split(":")).filter(place -> !Files.isExecutable(Path.of(place, program)))
+                .collect(Collectors.joining(":"));
     }
 
     private static void copy(Path from, Path to) throws IOException {
