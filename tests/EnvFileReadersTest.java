@@ -40,7 +40,7 @@ import org.junit.jupiter.api.io.TempDir;
 @Tag("slow")
 class EnvFileReadersTest {
 
-    private static final List<String> PACKAGES = List.of("dotenv@17.2.3", "@next/env@16.4.6", "vite@7.3.8");
+    private static final List<String> PACKAGES = List.of("dotenv@18.0.10", "@next/env@16.4.6", "vite@8.3.8");
 
     /** Each character that a connection string must encode, or that a shell or a parser of env files acts upon. */
     private static final String PASSWORD = "npg_$\"'`\\@/#+ :?%&=;{}[]()<>^|~!*,é日😀$HOME${HOME}$(id)%20\\n";
