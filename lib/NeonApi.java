@@ -188,7 +188,8 @@ final class NeonApi {
 
     /** Tells whether the branch has a read-write compute, without which nobody can connect to it. */
     boolean hasReadWriteCompute(String branchId) {
-        return hasCompute(http.send("GET", branchPath(branchId, "/endpoints"), "", null, true, "list the computes of Neon branch " + branchId));
+        return hasCompute(http.send("GET", branchPath(branchId, "/endpoints"), "", null, true,
+                "list the computes of Neon branch " + branchId));
     }
 
     /**
@@ -201,13 +202,14 @@ final class NeonApi {
     List<Operation> createProjectEndpoint(String branchId, int suspendTimeoutSeconds) {
         ObjectNode body = NeonHttp.JSON.createObjectNode();
         body.set("endpoint", readWriteCompute(suspendTimeoutSeconds).put("branch_id", branchId));
-        return http.create(projectPath("/endpoints"), body, "give Neon branch " + branchId + " a compute", () -> hasReadWriteCompute(branchId))
-                .map(NeonApi::operations).orElse(List.of());
+        return http.create(projectPath("/endpoints"), body, "give Neon branch " + branchId + " a compute",
+                () -> hasReadWriteCompute(branchId)).map(NeonApi::operations).orElse(List.of());
     }
 
     /** Lists the names of the branch's roles. */
     List<String> listProjectBranchRoles(String branchId) {
-        return names(http.send("GET", branchPath(branchId, "/roles"), "", null, true, "list the roles of Neon branch " + branchId).path("roles"));
+        return names(http.send("GET", branchPath(branchId, "/roles"), "", null, true, "list the roles of Neon branch " + branchId)
+                .path("roles"));
     }
 
     /** Lists the names of the branch's databases. */
@@ -254,7 +256,8 @@ final class NeonApi {
                 return;
             }
             Duration pause = Duration.ofMillis(Math.min(100L << Math.min(poll, 4), 1000));
-            String waitsFor = http.clean(left.isEmpty() ? "it is " + state : left.peekFirst().action() + " is " + left.peekFirst().status());
+            String waitsFor = http.clean(left.isEmpty() ? "it is " + state
+                    : left.peekFirst().action() + " is " + left.peekFirst().status());
             if (!http.hasTimeFor(pause)) {
                 throw new Failure("Neon branch '" + branch.name() + "' is not ready yet (" + waitsFor
                         + "); run again, which goes on with the same branch, or give it longer with --wait.");
