@@ -338,6 +338,9 @@ class bench implements Callable<Integer> {
                     row.get("cpu_s").get("median").asDouble(), row.get("memory_mb").asInt(),
                     task.equals("cold") ? row.get("disk_mb").asText() : "", row.get("requests").asInt(), row.get("chain").asInt(),
                     row.get("ratio").get("median").asDouble());
+            if (row.get("refused").asInt() > 0) {
+                out.println("  of its requests Neon refused as too many: " + row.get("refused").asInt());
+            }
         }
         out.flush();
     }
