@@ -97,9 +97,10 @@ class BenchTest {
     @Tag("slow")
     void the_benchmark_runs_every_program_and_counts_its_requests() throws JsonProcessingException {
         StringWriter out = new StringWriter();
-        int exitCode = new CommandLine(new bench()).setOut(new PrintWriter(out)).setErr(new PrintWriter(new StringWriter()))
+        StringWriter err = new StringWriter();
+        int exitCode = new CommandLine(new bench()).setOut(new PrintWriter(out)).setErr(new PrintWriter(err))
                 .execute("--tasks", "new", "--runs", "1", "--json");
-        assertEquals(0, exitCode);
+        assertEquals(0, exitCode, err::toString);
         JsonNode programs = NeonHttp.JSON.readTree(out.toString()).path("new").path("programs");
         assertEquals(List.of("jbang", "jbang, options", "jbang, archive", "jar, archive"),
                 IntStream.range(0, programs.size()).mapToObj(i -> programs.get(i).path("name").asText())

@@ -93,7 +93,10 @@ class RealAppTest {
     private static String buildspec() throws IOException {
         Matcher matcher = Pattern.compile("(?ms)^```yaml\n(version: 1\nfrontend:.*?)^```$").matcher(Files.readString(Path.of("README.md")));
         assertTrue(matcher.find());
-        return matcher.group(1).replace("- npm ci\n", "- npm install --no-audit --no-fund\n        - (set -a; . ./.env; npx node-pg-migrate up -d DATABASE_URL_UNPOOLED)\n");
+        return matcher.group(1).replace("- npm ci\n", """
+                - npm install --no-audit --no-fund
+                        - (set -a; . ./.env; npx node-pg-migrate up -d DATABASE_URL_UNPOOLED)
+                """);
     }
 
     /** Starts the app's production server, with nothing in its environment of what the build had, and returns what its page says. */

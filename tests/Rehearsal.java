@@ -67,7 +67,7 @@ final class Rehearsal {
         tool("pnpm", "case \"$*\" in 'run build') mkdir -p .amplify-hosting && cp .env .amplify-hosting/.env ;; esac");
         Files.writeString(tools.resolve("installer"), """
                 [ "$*" = version ] || exit 1
-                mkdir -p "$JBANG_DIR/bin" && cp "$TOOLS/jbang.jar" "$TOOLS/launcher" "$JBANG_DIR/bin" && mv "$JBANG_DIR/bin/launcher" "$JBANG_DIR/bin/jbang"
+                mkdir -p "$JBANG_DIR/bin" && cp "$TOOLS/jbang.jar" "$JBANG_DIR/bin" && cp "$TOOLS/launcher" "$JBANG_DIR/bin/jbang"
                 """);
         // Like JBang's own launcher: fetches the JDK that the variable names if there is none, and runs what the jar prints.
         tool("launcher", """
@@ -151,7 +151,8 @@ final class Rehearsal {
 
     /** Keeps what the cache's paths name below the app's folder; of a path that leads elsewhere Amplify keeps nothing. */
     private void saveCache(Map<?, ?> app, Path place) throws IOException {
-        Object paths = app.get("frontend") instanceof Map<?, ?> frontend && frontend.get("cache") instanceof Map<?, ?> kept ? kept.get("paths") : null;
+        Object paths = app.get("frontend") instanceof Map<?, ?> frontend && frontend.get("cache") instanceof Map<?, ?> kept
+                ? kept.get("paths") : null;
         for (Object path : paths == null ? List.of() : (List<?>) paths) {
             PathMatcher matcher = FileSystems.getDefault().getPathMatcher("glob:" + path);
             try (Stream<Path> files = Files.walk(place)) {

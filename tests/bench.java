@@ -186,7 +186,7 @@ class bench implements Callable<Integer> {
                 cd "$OLDPWD"
                 option=SharedArchiveFile
                 [ -e %1$s/neon-ci.jsa ] || option=ArchiveClassesAtExit
-                java %s -Xlog:disable -XX:$option=%1$s/neon-ci.jsa -jar %1$s/neon-ci.jar "$@"
+                "${JAVA_HOME:+$JAVA_HOME/bin/}java" %s -Xlog:disable -XX:$option=%1$s/neon-ci.jsa -jar %1$s/neon-ci.jar "$@"
                 """.formatted(quote(temporary.toString()), jbang, source, OPTIONS)));
         others.forEach(other -> programs.add(new Program(other, false, Map.of(), other + " \"$@\"")));
         return programs;
