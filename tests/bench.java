@@ -238,7 +238,9 @@ class bench implements Callable<Integer> {
             bash.addAll(arguments);
             Map<String, String> environment = new HashMap<>();
             System.getenv().forEach((name, value) -> {
-                if (name.equals("HOME") || name.startsWith("JBANG_") && !name.equals("JBANG_JAVA_OPTIONS")) {
+                // npm may need a company's certificate.
+                if (List.of("HOME", "NODE_EXTRA_CA_CERTS").contains(name)
+                        || name.startsWith("JBANG_") && !name.equals("JBANG_JAVA_OPTIONS")) {
                     environment.put(name, value);
                 }
             });
