@@ -180,14 +180,17 @@ class bench implements Callable<Integer> {
         programs.add(new Program("jbang, archive", false,
                 Map.of("JBANG_JAVA_OPTIONS", OPTIONS, "JBANG_CACHE_DIR_JARS", temporary.resolve("jars").toString()),
                 jbang + " run --cds " + source + " \"$@\""));
+        // An archive counts only under the path that its jar had, as it was given.
         programs.add(new Program("jar, archive", false, Map.of(), """
-                cd %s
-                [ -e neon-ci.jar ] || %s export portable --force -O neon-ci.jar %s
-                cd "$OLDPWD"
-                option=SharedArchiveFile
-                [ -e %1$s/neon-ci.jsa ] || option=ArchiveClassesAtExit
-                "${JAVA_HOME:+$JAVA_HOME/bin/}java" %s -Xlog:disable -XX:$option=%1$s/neon-ci.jsa -jar %1$s/neon-ci.jar "$@"
-                """.formatted(quote(temporary.toString()), jbang, source, OPTIONS)));
+                jar=%1$s/neon-ci.jar
+                options='%2$s'
+                if [ ! -e "$jar.jsa" ]; then
+                  %3$s export portable --force -O "$jar" %4$s
+                  java $options -Xshare:off -XX:DumpLoadedClassList="$jar.classes" -jar "$jar" "$@"
+                  java -Xshare:dump -Xlog:disable -XX:SharedClassListFile="$jar.classes" -XX:SharedArchiveFile="$jar.jsa" -cp "$jar"
+                fi
+                java $options -Xlog:disable -XX:SharedArchiveFile="$jar.jsa" -jar "$jar" "$@"
+                """.formatted(quote(temporary.toString()), OPTIONS, jbang, source)));
         others.forEach(other -> programs.add(new Program(other, false, Map.of(), other + " \"$@\"")));
         return programs;
     }
