@@ -96,7 +96,7 @@ class bench implements Callable<Integer> {
             """;
 
     private static final String NPM_INSTALL = """
-            npm install --silent --no-fund --no-audit --cache "$PWD/npm" --prefix "$PWD" neonctl@5.0.1
+            npm install --loglevel=error --no-fund --no-audit --cache "$PWD/npm" --prefix "$PWD" neonctl@5.0.1 >&2
             PATH=$PWD/node_modules/.bin:$PATH
             """;
 
@@ -126,7 +126,13 @@ class bench implements Callable<Integer> {
     }
 
     public static void main(String... args) {
-        System.exit(new CommandLine(new bench()).execute(args));
+        System.exit(new CommandLine(new bench()).setExecutionExceptionHandler((e, command, result) -> {
+            if (e instanceof Failure) {
+                command.getErr().println(e.getMessage());
+                return CommandLine.ExitCode.SOFTWARE;
+            }
+            throw e;
+        }).execute(args));
     }
 
     @Override
@@ -239,21 +245,16 @@ class bench implements Callable<Integer> {
             List<String> bash = new ArrayList<>(List.of("bash", "-c",
                     "TIMEFORMAT='%R %U %S'; time { set -euo pipefail\n" + program.script() + "\n} 2>errors", "bash"));
             bash.addAll(arguments);
-            Map<String, String> environment = new HashMap<>();
-            System.getenv().forEach((name, value) -> {
-                // npm may need a company's certificate.
-                if (List.of("HOME", "NODE_EXTRA_CA_CERTS").contains(name)
-                        || name.startsWith("JBANG_") && !name.equals("JBANG_JAVA_OPTIONS")) {
-                    environment.put(name, value);
-                }
-            });
+            // All else stays: npm may need a company's certificate or proxy.
+            Map<String, String> environment = new HashMap<>(System.getenv());
+            environment.keySet().removeIf(name -> name.matches("(AWS|NEON)_.*|JBANG_JAVA_OPTIONS"));
             environment.putAll(sandbox.environment());
             environment.putAll(program.environment());
             Shell.Result result = Shell.run(folder, environment, bash.toArray(String[]::new));
             boolean isDone = orphans(task) > 0 ? sandbox.neon().branches().size() == 1
                     : Files.exists(folder.resolve(".env")) && sandbox.neon().hasBranch(SandboxAws.APP_ID + "-feature/login");
             if (result.exitCode() != 0 || !isDone) {
-                throw new IllegalStateException(program.name() + " did not do '" + String.join(" ", arguments) + "': exit code "
+                throw new Failure(program.name() + " did not do '" + String.join(" ", arguments) + "': exit code "
                         + result.exitCode() + "\n" + result.out() + Files.readString(folder.resolve("errors")));
             }
             String[] times = result.err().strip().split(" ");
