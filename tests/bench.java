@@ -190,6 +190,7 @@ class bench implements Callable<Integer> {
         programs.add(new Program("jar, archive", false, Map.of(), """
                 jar=%1$s/neon-ci.jar
                 options='%2$s'
+                PATH=${JAVA_HOME:+$JAVA_HOME/bin:}$PATH
                 if [ ! -e "$jar.jsa" ]; then
                   %3$s export portable --force -O "$jar" %4$s
                   java $options -Xshare:off -XX:DumpLoadedClassList="$jar.classes" -jar "$jar" "$@"
