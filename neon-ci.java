@@ -350,7 +350,7 @@ class InParallel {
     }
 }
 
-@Command(name = "create-branch", usageHelpAutoWidth = false,
+@Command(name = "create-branch",
         description = "Makes the Neon branch of an Amplify branch if it is not there, waits until it can be connected to, and writes its"
                 + " connection strings to .env.")
 class CreateBranch implements Callable<Integer> {

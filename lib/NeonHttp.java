@@ -46,14 +46,12 @@ final class NeonHttp {
     static final class NeonException extends Failure {
 
         final int status;
-        final String code;
         private final String neonMessage;
         private final Duration retryAfter;
 
-        private NeonException(String sentence, int status, String code, String neonMessage, Duration retryAfter, Throwable cause) {
+        private NeonException(String sentence, int status, String neonMessage, Duration retryAfter, Throwable cause) {
             super(sentence, cause);
             this.status = status;
-            this.code = code;
             this.neonMessage = neonMessage;
             this.retryAfter = retryAfter;
         }
@@ -192,7 +190,7 @@ final class NeonHttp {
         } catch (IOException e) {
             log(method, path, "no answer", start, requestId);
             throw new NeonException("Could not " + what + ": no answer from " + host + " (" + reason(e)
-                    + "); run again later.", 0, "", "", null, e);
+                    + "); run again later.", 0, "", null, e);
         }
         log(method, path, String.valueOf(answer.status()), start, requestId);
         JsonNode json = parse(answer.body());
@@ -202,7 +200,7 @@ final class NeonHttp {
         // Only the answer for a branch that was gone already has no body.
         if (json == null && !(answer.status() == 204 && method.equals("DELETE"))) {
             throw new NeonException("Could not " + what + ": " + host + " answered with something that is not Neon's (request "
-                    + requestId + "); check --api-host and any proxy, or run again later.", 0, "", "", null, null);
+                    + requestId + "); check --api-host and any proxy, or run again later.", 0, "", null, null);
         }
         return json;
     }
@@ -303,7 +301,7 @@ final class NeonHttp {
         };
         return new NeonException("Could not " + what + ": Neon answered " + answer.status()
                 + (code.isEmpty() ? "" : " " + code) + (message.isEmpty() ? "" : ", " + message)
-                + " (request " + id + "); " + advice + ".", answer.status(), code, message, retryAfter(answer.retryAfter()), null);
+                + " (request " + id + "); " + advice + ".", answer.status(), message, retryAfter(answer.retryAfter()), null);
     }
 
     /** Keeps a text from elsewhere to one line of moderate length without anything that is, or looks like, a secret. */
