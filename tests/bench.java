@@ -3,8 +3,8 @@
 //DESCRIPTION Measures what neon-ci costs a build, next to the tools it replaces
 //RUNTIME_OPTIONS -XX:+UseSerialGC
 //SOURCES ../neon-ci.java
-//SOURCES Sandbox.java
-//SOURCES Shell.java
+//SOURCES sandbox/Sandbox.java
+//SOURCES sandbox/Shell.java
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;

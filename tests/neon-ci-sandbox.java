@@ -4,7 +4,7 @@
 //RUNTIME_OPTIONS -XX:+UseSerialGC
 //MAIN NeonCiSandbox
 //SOURCES ../neon-ci.java
-//SOURCES Sandbox.java
+//SOURCES sandbox/Sandbox.java
 
 import java.io.IOException;
 import java.io.PrintWriter;

@@ -2,7 +2,7 @@
 //JAVA 17+
 //RUNTIME_OPTIONS -XX:+UseSerialGC
 //SOURCES ../neon-ci.java
-//SOURCES *Test.java
+//SOURCES */*Test.java
 //DEPS org.junit.jupiter:junit-jupiter:6.1.3
 //DEPS org.junit.platform:junit-platform-launcher:6.1.3
 

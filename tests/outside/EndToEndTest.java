@@ -1,6 +1,6 @@
 //DEPS io.github.cdimascio:dotenv-java:3.2.0
-//SOURCES Cli.java
-//SOURCES Shell.java
+//SOURCES ../command/Cli.java
+//SOURCES ../sandbox/Shell.java
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;

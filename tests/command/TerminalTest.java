@@ -1,4 +1,4 @@
-//SOURCES Shell.java
+//SOURCES ../sandbox/Shell.java
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;

@@ -1,6 +1,6 @@
-//SOURCES ../lib/EnvFile.java
-//SOURCES ../lib/Failure.java
-//SOURCES ../lib/Secret.java
+//SOURCES ../../lib/EnvFile.java
+//SOURCES ../../lib/Failure.java
+//SOURCES ../../lib/Secret.java
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;

@@ -1,6 +1,6 @@
 //DEPS org.yaml:snakeyaml:2.7
-//SOURCES Cli.java
-//SOURCES Shell.java
+//SOURCES ../command/Cli.java
+//SOURCES ../sandbox/Shell.java
 
 import java.io.IOException;
 import java.io.UncheckedIOException;

@@ -1,5 +1,5 @@
 //DEPS org.quicktheories:quicktheories:0.26
-//SOURCES ../lib/EnvFile.java
+//SOURCES ../../lib/EnvFile.java
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;

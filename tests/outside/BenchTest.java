@@ -1,6 +1,6 @@
-//SOURCES Cli.java
-//SOURCES Shell.java
-//SOURCES bench.java
+//SOURCES ../command/Cli.java
+//SOURCES ../sandbox/Shell.java
+//SOURCES ../bench.java
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;

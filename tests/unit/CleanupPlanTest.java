@@ -1,4 +1,4 @@
-//SOURCES ../lib/CleanupPlan.java
+//SOURCES ../../lib/CleanupPlan.java
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;

@@ -1,5 +1,5 @@
-//SOURCES Cli.java
-//SOURCES Shell.java
+//SOURCES ../command/Cli.java
+//SOURCES ../sandbox/Shell.java
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;

@@ -1,5 +1,5 @@
 //DEPS org.quicktheories:quicktheories:0.26
-//SOURCES ../lib/CleanupPlan.java
+//SOURCES ../../lib/CleanupPlan.java
 
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.quicktheories.generators.SourceDSL.integers;

@@ -1,4 +1,4 @@
-//SOURCES Sandbox.java
+//SOURCES ../sandbox/Sandbox.java
 
 import static org.junit.jupiter.api.Assertions.assertFalse;
 

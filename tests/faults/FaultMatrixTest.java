@@ -1,4 +1,4 @@
-//SOURCES Cli.java
+//SOURCES ../command/Cli.java
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;

@@ -1,4 +1,4 @@
-//SOURCES ../lib/BranchName.java
+//SOURCES ../../lib/BranchName.java
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;

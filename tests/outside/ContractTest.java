@@ -1,6 +1,6 @@
 //DEPS com.atlassian.oai:swagger-request-validator-core:2.46.0
-//SOURCES Cli.java
-//SOURCES Shell.java
+//SOURCES ../command/Cli.java
+//SOURCES ../sandbox/Shell.java
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
