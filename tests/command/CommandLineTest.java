@@ -7,7 +7,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -281,10 +280,8 @@ class CommandLineTest {
         assertFailed(result);
     }
 
-    private Cli.Result create(String... args) {
-        List<String> all = new ArrayList<>(List.of("create-branch", "--env-file", envFile.toString()));
-        all.addAll(List.of(args));
-        return Cli.run(sandbox, all.toArray(String[]::new));
+    private Cli.Result create(String... more) {
+        return Cli.create(sandbox, envFile, more);
     }
 
     /** The command line is wrong, so nothing was asked of anyone. */

@@ -5,7 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -16,7 +15,6 @@ import java.time.ZoneOffset;
 import java.time.ZonedDateTime;
 import java.time.format.DateTimeFormatter;
 import java.time.temporal.ChronoUnit;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -31,8 +29,6 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** What {@code create-branch} does, seen from outside: its exit code, its output, the env file and the requests. */
 class CreateBranchTest {
-
-    private static final String NAME = SandboxAws.APP_ID + "-feature/login";
 
     @TempDir
     Path folder;
@@ -55,7 +51,7 @@ class CreateBranchTest {
     @Test
     void makes_the_branch_and_writes_its_connection_strings() throws IOException {
         Cli.Result result = create();
-        String branchId = sandbox.neon().branch(NAME).id;
+        String branchId = sandbox.neon().branch(Cli.BRANCH).id;
 
         assertEquals(branchId + "\n", result.out());
         assertEquals("""
@@ -86,7 +82,7 @@ class CreateBranchTest {
                 Neon branch 'd1a2b3c4d5e6f7-feature/login' exists already and is used again.
                 Wrote DATABASE_URL and DATABASE_URL_UNPOOLED to %s.
                 """.formatted(envFile), again.err());
-        assertEquals(sandbox.neon().branch(NAME).id + "\n", again.out());
+        assertEquals(sandbox.neon().branch(Cli.BRANCH).id + "\n", again.out());
         assertEquals(written, Files.readString(envFile));
         assertEquals(2, sandbox.neon().branches().size());
     }
@@ -101,7 +97,7 @@ class CreateBranchTest {
 
     @Test
     void uses_the_branch_that_another_build_made_meanwhile() {
-        sandbox.neon().add(NAME);
+        sandbox.neon().add(Cli.BRANCH);
         sandbox.fail("GET", "/branches$", 1, Fault.status(200, "{\"branches\":[],\"pagination\":{}}", Map.of()));
         assertEquals(0, create().exitCode());
         assertEquals(List.of("409"), statuses("POST"));
@@ -122,7 +118,7 @@ class CreateBranchTest {
         create();
         List<Exchange> asked = sandbox.exchanges().stream().filter(exchange -> exchange.path().endsWith("/connection_uri")).toList();
         assertEquals(4, asked.size());
-        String branchId = sandbox.neon().branch(NAME).id;
+        String branchId = sandbox.neon().branch(Cli.BRANCH).id;
         asked.forEach(exchange -> assertEquals(branchId, exchange.query().get("branch_id")));
     }
 
@@ -180,10 +176,10 @@ class CreateBranchTest {
 
     @Test
     void waits_for_a_branch_that_another_build_is_making() {
-        sandbox.neon().add(NAME);
+        sandbox.neon().add(Cli.BRANCH);
         sandbox.neon().operationsTakePolls(3);
         sandbox.fail("GET", "/branches$", 1, Fault.status(200, """
-                {"branches":[{"id":"%s","name":"%s","current_state":"init"}]}""".formatted(sandbox.neon().branch(NAME).id, NAME), Map.of()));
+                {"branches":[{"id":"%s","name":"%s","current_state":"init"}]}""".formatted(sandbox.neon().branch(Cli.BRANCH).id, Cli.BRANCH), Map.of()));
         assertEquals(0, create().exitCode());
         assertEquals(1, sandbox.exchanges().stream().filter(exchange -> exchange.path().matches(".*/branches/[^/]+")).count());
     }
@@ -216,7 +212,7 @@ class CreateBranchTest {
         sandbox.neon().operationsTakePolls(1);
         sandbox.neon().operationsEnd(status, "postgres://u:secret@h/d");
         Cli.Result result = create();
-        assertTrue(result.err().contains("neon-ci: Neon could not make branch '" + NAME + "' ready: create_branch ended as " + status),
+        assertTrue(result.err().contains("neon-ci: Neon could not make branch '" + Cli.BRANCH + "' ready: create_branch ended as " + status),
                 result.err());
         assertFalse(result.err().contains("secret"));
         assertEquals(1, result.exitCode());
@@ -225,9 +221,9 @@ class CreateBranchTest {
 
     @Test
     void gives_a_branch_without_a_compute_one() {
-        sandbox.neon().add(NAME).computes = List.of();
+        sandbox.neon().add(Cli.BRANCH).computes = List.of();
         assertEquals(0, create("--suspend-timeout", "120").exitCode());
-        assertEquals(120, sandbox.neon().branch(NAME).computes.get(0).suspendTimeout());
+        assertEquals(120, sandbox.neon().branch(Cli.BRANCH).computes.get(0).suspendTimeout());
     }
 
     @ParameterizedTest
@@ -252,12 +248,12 @@ class CreateBranchTest {
         assertFalse(first.isBefore(before.plus(Duration.ofHours(12)).minusSeconds(1)));
         assertFalse(first.isAfter(Instant.now().plus(Duration.ofHours(12))));
 
-        JsonNode report = json(create("--expires-in", "7d", "--output", "json").out());
+        JsonNode report = Cli.json(create("--expires-in", "7d", "--output", "json").out());
         Instant second = Instant.parse(report.at("/branch/expires_at").asText());
         assertFalse(second.isBefore(before.plus(Duration.ofDays(7)).minusSeconds(1)));
-        assertEquals(second, sandbox.neon().branch(NAME).expiresAt);
+        assertEquals(second, sandbox.neon().branch(Cli.BRANCH).expiresAt);
         assertEquals(List.of("200"), statuses("PATCH"));
-        assertEquals(second.toString(), json(create("--output", "json").out()).at("/branch/expires_at").asText());
+        assertEquals(second.toString(), Cli.json(create("--output", "json").out()).at("/branch/expires_at").asText());
     }
 
     @Test
@@ -274,7 +270,7 @@ class CreateBranchTest {
         String staging = sandbox.neon().add("staging").id;
         sandbox.neon().add(staging);
         create("--parent-branch", staging);
-        assertEquals(staging, sandbox.neon().branch(NAME).parentId);
+        assertEquals(staging, sandbox.neon().branch(Cli.BRANCH).parentId);
     }
 
     @Test
@@ -298,7 +294,7 @@ class CreateBranchTest {
     void does_not_reset_a_branch_that_has_no_parent() {
         create("--schema-only");
         Cli.Result reset = create("--reset");
-        assertTrue(reset.err().endsWith("neon-ci: Could not reset Neon branch '" + NAME + "': it has no parent; run without --reset.\n"));
+        assertTrue(reset.err().endsWith("neon-ci: Could not reset Neon branch '" + Cli.BRANCH + "': it has no parent; run without --reset.\n"));
         assertEquals(1, reset.exitCode());
     }
 
@@ -332,7 +328,7 @@ class CreateBranchTest {
         assertTrue(result.err().endsWith("': " + reason + ".\n"), result.err());
         assertEquals(1, result.exitCode());
         assertFalse(Files.exists(envFile));
-        assertEquals(option == null, sandbox.neon().hasBranch(NAME), "a wrong name creates nothing");
+        assertEquals(option == null, sandbox.neon().hasBranch(Cli.BRANCH), "a wrong name creates nothing");
     }
 
     @Test
@@ -363,7 +359,7 @@ class CreateBranchTest {
         create();
         Cli.Result reuse = create("-n", "--reset");
         assertTrue(reuse.err().startsWith("Would reset Neon branch 'd1a2b3c4d5e6f7-feature/login', and write "), reuse.err());
-        assertEquals(sandbox.neon().branch(NAME).id + "\n", reuse.out());
+        assertEquals(sandbox.neon().branch(Cli.BRANCH).id + "\n", reuse.out());
         assertEquals(List.of("201"), statuses("POST"));
     }
 
@@ -381,9 +377,9 @@ class CreateBranchTest {
         assertEquals(1, created.out().lines().count());
         assertEquals("""
                 {"branch":{"id":"%s","name":"%s","parent":"%s","created":true,"expires_at":null},"env_files":["%s"],"dry_run":false}
-                """.formatted(sandbox.neon().branch(NAME).id, NAME, sandbox.neon().branch("production").id, envFile), created.out());
-        assertFalse(json(create("--output", "JSON").out()).at("/branch/created").asBoolean());
-        JsonNode planned = json(create("--output", "json", "--dry-run", "--branch-name", "x").out());
+                """.formatted(sandbox.neon().branch(Cli.BRANCH).id, Cli.BRANCH, sandbox.neon().branch("production").id, envFile), created.out());
+        assertFalse(Cli.json(create("--output", "JSON").out()).at("/branch/created").asBoolean());
+        JsonNode planned = Cli.json(create("--output", "json", "--dry-run", "--branch-name", "x").out());
         assertTrue(planned.at("/branch/id").isNull());
         assertTrue(planned.at("/dry_run").asBoolean());
     }
@@ -463,21 +459,19 @@ class CreateBranchTest {
         assertEquals(0, result.exitCode());
     }
 
-    private Cli.Result create(String... args) {
-        return create(Map.of(), args);
+    private Cli.Result create(String... more) {
+        return create(Map.of(), more);
     }
 
-    private Cli.Result create(Map<String, String> changes, String... args) {
-        List<String> all = new ArrayList<>(List.of("create-branch", "--env-file", envFile.toString()));
-        all.addAll(List.of(args));
-        return Cli.run(sandbox, changes, all.toArray(String[]::new));
+    private Cli.Result create(Map<String, String> changes, String... more) {
+        return Cli.create(sandbox, changes, envFile, more);
     }
 
     /** Returns the last connection string that Neon gave out, pooled or direct. */
     private String handedOut(boolean pooled) {
         return sandbox.exchanges().stream()
                 .filter(exchange -> exchange.path().endsWith("/connection_uri") && exchange.query().get("pooled").equals("" + pooled))
-                .map(exchange -> json(exchange.responseBody()).path("uri").asText())
+                .map(exchange -> Cli.json(exchange.responseBody()).path("uri").asText())
                 .reduce((first, second) -> second).orElseThrow();
     }
 
@@ -491,7 +485,7 @@ class CreateBranchTest {
     }
 
     private JsonNode createRequest() {
-        return json(sandbox.exchanges().stream().filter(exchange -> exchange.method().equals("POST") && exchange.path().endsWith("/branches"))
+        return Cli.json(sandbox.exchanges().stream().filter(exchange -> exchange.method().equals("POST") && exchange.path().endsWith("/branches"))
                 .findFirst().orElseThrow().requestBody());
     }
 
@@ -501,17 +495,9 @@ class CreateBranchTest {
                 .map(exchange -> String.valueOf(exchange.status())).toList();
     }
 
-    private static JsonNode json(String text) {
-        try {
-            return NeonHttp.JSON.readTree(text);
-        } catch (JsonProcessingException e) {
-            throw new IllegalStateException(e);
-        }
-    }
-
     private static String sorted(JsonNode object) {
         Map<String, String> fields = new TreeMap<>();
         object.properties().forEach(field -> fields.put(field.getKey(), field.getValue().asText()));
-        return NeonHttp.JSON.valueToTree(fields).toString();
+        return Cli.JSON.valueToTree(fields).toString();
     }
 }
