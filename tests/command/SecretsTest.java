@@ -7,7 +7,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.node.TextNode;
 import java.io.IOException;
+import java.net.HttpURLConnection;
 import java.net.URI;
+import java.net.URL;
 import java.net.URLEncoder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -19,6 +21,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -155,34 +158,45 @@ class SecretsTest {
 
     @Tag("slow")
     @Test
-    void no_secret_stands_on_a_command_line_or_in_a_temporary_file_while_a_build_hangs() throws Exception {
+    void no_secret_stands_on_a_command_line_or_in_a_temporary_file_while_a_build_waits() throws Exception {
         Path temporary = Files.createDirectory(folder.resolve("temporary"));
-        sandbox.fail("GET", "/connection_uri$", -1, Fault.hangAfter());
-        ProcessBuilder builder = new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                "-Djava.io.tmpdir=" + temporary, "-cp", System.getProperty("java.class.path"), "NeonCi", "create-branch", "--env-file",
-                envFile.toString(), "--wait", "3s")
+        // The two requests of the build are answered when there is a third.
+        sandbox.hold("GET", "/connection_uri$", 3);
+        ProcessBuilder builder = new ProcessBuilder(Shell.java("create-branch", "--env-file", envFile.toString()))
                 .redirectOutput(folder.resolve("out").toFile())
                 .redirectError(folder.resolve("err").toFile());
         builder.environment().putAll(sandbox.environment());
+        builder.environment().put("JAVA_TOOL_OPTIONS", "-Djava.io.tmpdir=" + temporary);
         Process build = builder.start();
         try {
-            while (build.isAlive() && sandbox.exchanges().stream().noneMatch(exchange -> exchange.path().endsWith("/connection_uri"))) {
-                Thread.onSpinWait();
-            }
+            sandbox.await(exchanges -> !build.isAlive() || exchanges.stream().filter(SecretsTest::asksForConnectionString).count() == 2);
             assertTrue(build.isAlive());
             assertEquals(0, build.descendants().count(), "a child process was started");
             Path commandLine = Path.of("/proc", String.valueOf(build.pid()), "cmdline");
             String seen = Files.exists(commandLine) ? Files.readString(commandLine) : build.info().commandLine().orElse("");
             assertTrue(seen.contains("create-branch"));
             Cli.assertNoSecret(sandbox.secrets(), seen);
-            assertEquals(1, build.waitFor());
+            assertNoSecretInFiles(Set.of(folder.resolve("out"), folder.resolve("err")));
+
+            HttpURLConnection third = (HttpURLConnection) new URL(sandbox.address() + "/api/v2/connection_uri").openConnection();
+            assertEquals(401, third.getResponseCode());
+            assertEquals(0, build.waitFor());
         } finally {
             build.destroyForcibly();
         }
+        Files.delete(envFile);
+        assertNoSecretInFiles(Set.of(folder.resolve("out"), folder.resolve("err")));
+    }
+
+    private static boolean asksForConnectionString(Exchange exchange) {
+        return exchange.path().endsWith("/connection_uri");
+    }
+
+    private void assertNoSecretInFiles(Set<Path> expected) throws IOException {
         try (Stream<Path> files = Files.walk(folder).filter(Files::isRegularFile)) {
-            List<Path> left = files.toList();
-            assertEquals(Set.of(folder.resolve("out"), folder.resolve("err")), new HashSet<>(left));
-            for (Path file : left) {
+            Set<Path> there = files.collect(Collectors.toSet());
+            assertEquals(expected, there);
+            for (Path file : there) {
                 Cli.assertNoSecret(sandbox.secrets(), Files.readString(file));
             }
         }
