@@ -188,10 +188,11 @@ class CommandLineTest {
     }
 
     @Test
-    void without_a_command_it_says_how_to_get_help() {
+    void without_a_command_it_shows_the_usage() {
         Cli.Result result = Cli.run(sandbox);
-        assertEquals("neon-ci: Missing required subcommand. See 'neon-ci --help'.\n", result.err());
-        assertRefused(result);
+        assertEquals(Cli.run(sandbox, "--help").out(), result.err());
+        assertEquals("", result.out());
+        assertEquals(2, result.exitCode());
     }
 
     @Test
@@ -211,8 +212,8 @@ class CommandLineTest {
         Cli.Result help = Cli.run(sandbox, "create-branch", "--help");
         assertTrue(help.out().replaceAll("\\s+", " ").contains("Env file to write, repeatable. Default: .env."), help.out());
         Cli.Result plan = create("--dry-run");
-        assertTrue(plan.err().contains(" from 'production', and write the connection strings of role 'neondb_owner' and database 'neondb' to "
-                + envFile + ".\n"), plan.err());
+        assertTrue(plan.out().contains(" from 'production', and write the connection strings of role 'neondb_owner' and database 'neondb' to "
+                + envFile + ".\n"), plan.out());
     }
 
     @Test

@@ -1,4 +1,5 @@
 //SOURCES Cli.java
+//SOURCES ../sandbox/Shell.java
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -9,6 +10,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.ZoneOffset;
@@ -51,13 +53,11 @@ class CreateBranchTest {
     @Test
     void makes_the_branch_and_writes_its_connection_strings() throws IOException {
         Cli.Result result = create();
-        String branchId = sandbox.neon().branch(Cli.BRANCH).id;
-
-        assertEquals(branchId + "\n", result.out());
         assertEquals("""
-                Created Neon branch 'd1a2b3c4d5e6f7-feature/login' from the project's default branch.
+                Created Neon branch 'd1a2b3c4d5e6f7-feature/login' (%s) from 'production'.
                 Wrote DATABASE_URL and DATABASE_URL_UNPOOLED to %s.
-                """.formatted(envFile), result.err());
+                """.formatted(id(), envFile), result.out());
+        assertEquals("", result.err());
         assertEquals(0, result.exitCode());
         assertEquals("DATABASE_URL=\"" + handedOut(true) + "\"\nDATABASE_URL_UNPOOLED=\"" + handedOut(false) + "\"\n",
                 Files.readString(envFile));
@@ -79,12 +79,21 @@ class CreateBranchTest {
         Cli.Result again = create();
 
         assertEquals("""
-                Neon branch 'd1a2b3c4d5e6f7-feature/login' exists already and is used again.
+                Reusing Neon branch 'd1a2b3c4d5e6f7-feature/login' (%s), made from 'production'.
                 Wrote DATABASE_URL and DATABASE_URL_UNPOOLED to %s.
-                """.formatted(envFile), again.err());
-        assertEquals(sandbox.neon().branch(Cli.BRANCH).id + "\n", again.out());
+                """.formatted(id(), envFile), again.out());
+        assertEquals("", again.err());
         assertEquals(written, Files.readString(envFile));
         assertEquals(2, sandbox.neon().branches().size());
+    }
+
+    @ParameterizedTest
+    @CsvSource({"022, rw-r--r--", "077, rw-------"})
+    void a_new_file_gets_the_mode_that_the_umask_leaves(String umask, String mode) throws IOException {
+        String command = "umask " + umask + " && '" + String.join("' '", Shell.java("create-branch")) + "'";
+        Shell.Result result = Shell.run(folder, sandbox.environment(), "/bin/sh", "-c", command);
+        assertEquals(0, result.exitCode(), result.err());
+        assertEquals(mode, PosixFilePermissions.toString(Files.getPosixFilePermissions(envFile)));
     }
 
     @Test
@@ -118,8 +127,7 @@ class CreateBranchTest {
         create();
         List<Exchange> asked = sandbox.exchanges().stream().filter(exchange -> exchange.path().endsWith("/connection_uri")).toList();
         assertEquals(4, asked.size());
-        String branchId = sandbox.neon().branch(Cli.BRANCH).id;
-        asked.forEach(exchange -> assertEquals(branchId, exchange.query().get("branch_id")));
+        asked.forEach(exchange -> assertEquals(id(), exchange.query().get("branch_id")));
     }
 
     @ParameterizedTest
@@ -146,7 +154,7 @@ class CreateBranchTest {
         sandbox.neon().operationsTakePolls(1);
         sandbox.fail(method, path, -1, Fault.status(status, body, Map.of()));
         Cli.Result result = create("--wait", "3s");
-        assertTrue(result.err().matches("(?s)(Created [^\n]*\n|Neon did not answer[^\n]*\n)*neon-ci: Could not [^\n]*\n"), result.err());
+        assertTrue(result.err().matches("([^\n]* trying again [^\n]*\n)*neon-ci: Could not [^\n]*\n"), result.err());
         assertEquals(1, result.exitCode());
         assertFalse(Files.exists(envFile));
     }
@@ -157,8 +165,8 @@ class CreateBranchTest {
         Files.writeString(envFile, "DATABASE_URL=old\n");
         sandbox.fail("GET", "/connection_uri$", -1, Fault.status(200, answer, Map.of()));
         Cli.Result result = create();
-        assertTrue(result.err().matches("(?s).*\nneon-ci: Could not get the connection string of Neon branch br-[a-z0-9-]+: Neon's answer"
-                + " holds none; run again later.\n"), result.err());
+        assertEquals("neon-ci: Could not get the connection string of Neon branch " + id() + ": Neon's answer holds none; run again later.\n",
+                result.err());
         assertEquals(1, result.exitCode());
         assertEquals("DATABASE_URL=old\n", Files.readString(envFile));
     }
@@ -187,12 +195,9 @@ class CreateBranchTest {
     @Test
     void gives_up_waiting_after_the_time_it_was_given() {
         sandbox.neon().operationsTake(Duration.ofHours(1));
-        Cli.Result result = create("--wait", "1s");
-        assertEquals("""
-                Created Neon branch 'd1a2b3c4d5e6f7-feature/login' from the project's default branch.
-                neon-ci: Neon branch 'd1a2b3c4d5e6f7-feature/login' is not ready yet (create_branch is running); run again, which goes on \
-                with the same branch, or give it longer with --wait.
-                """, result.err());
+        Cli.Result result = create("--wait", "3s");
+        assertTrue(result.err().endsWith("neon-ci: Neon branch 'd1a2b3c4d5e6f7-feature/login' is not ready yet (create_branch is running); run"
+                + " again, which goes on with the same branch, or give it longer with --wait.\n"), result.err());
         assertEquals(1, result.exitCode());
         assertFalse(Files.exists(envFile));
     }
@@ -200,8 +205,8 @@ class CreateBranchTest {
     @Test
     void says_what_to_do_about_a_branch_that_neon_keeps_calling_not_ready() {
         sandbox.fail("GET", "/connection_uri$", -1, Fault.neon(422, "", "branch not ready yet"));
-        Cli.Result result = create("--wait", "1s");
-        assertTrue(result.err().matches("(?s).*\nneon-ci: Could not get the connection string of Neon branch br-[a-z0-9-]+: Neon answered 422,"
+        Cli.Result result = create("--wait", "3s");
+        assertTrue(result.err().matches("(?s)(.*\n)?neon-ci: Could not get the connection string of Neon branch br-[a-z0-9-]+: Neon answered 422,"
                 + " branch not ready yet \\(request [0-9a-f-]+\\); run again later, or give it longer with --wait\\.\n"), result.err());
         assertEquals(1, result.exitCode());
     }
@@ -285,7 +290,11 @@ class CreateBranchTest {
         assertEquals(List.of("201"), statuses("POST"));
         Cli.Result reset = create("--reset");
         assertEquals(List.of("201", "200"), statuses("POST"));
-        assertTrue(reset.err().contains("\nReset it to the current state of its parent; its own data is gone.\n"), reset.err());
+        assertEquals("""
+                Reusing Neon branch 'd1a2b3c4d5e6f7-feature/login' (%s), made from 'production'.
+                Reset it to the current state of 'production'; its own data is gone.
+                Wrote DATABASE_URL and DATABASE_URL_UNPOOLED to %s.
+                """.formatted(id(), envFile), reset.out());
         create("--branch-name", "other", "--reset");
         assertEquals(List.of("201", "200", "201"), statuses("POST"));
     }
@@ -294,8 +303,9 @@ class CreateBranchTest {
     void does_not_reset_a_branch_that_has_no_parent() {
         create("--schema-only");
         Cli.Result reset = create("--reset");
-        assertTrue(reset.err().endsWith("neon-ci: Could not reset Neon branch '" + Cli.BRANCH + "': it has no parent; run without --reset.\n"));
+        assertEquals("neon-ci: Could not reset Neon branch '" + Cli.BRANCH + "': it has no parent; run without --reset.\n", reset.err());
         assertEquals(1, reset.exitCode());
+        assertTrue(create().out().startsWith("Reusing Neon branch '" + Cli.BRANCH + "' (" + id() + ").\n"));
     }
 
     @ParameterizedTest(name = "{0} --role-name {1}: {2}")
@@ -354,12 +364,15 @@ class CreateBranchTest {
         Files.writeString(envFile, "A=1\n");
         Cli.Result result = create("--dry-run");
         assertEquals("Would create Neon branch 'd1a2b3c4d5e6f7-feature/login' from 'production', and write the connection strings of role"
-                + " 'neondb_owner' and database 'neondb' to " + envFile + ".\n", result.err());
-        assertEquals("", result.out());
+                + " 'neondb_owner' and database 'neondb' to " + envFile + ".\n", result.out());
+        assertEquals("", result.err());
+        assertEquals("A=1\n", Files.readString(envFile));
         create();
-        Cli.Result reuse = create("-n", "--reset");
-        assertTrue(reuse.err().startsWith("Would reset Neon branch 'd1a2b3c4d5e6f7-feature/login', and write "), reuse.err());
-        assertEquals(sandbox.neon().branch(Cli.BRANCH).id + "\n", reuse.out());
+        for (String doing : List.of("reuse", "reset")) {
+            Cli.Result again = doing.equals("reset") ? create("-n", "--reset") : create("-n");
+            assertEquals("Would " + doing + " Neon branch 'd1a2b3c4d5e6f7-feature/login' (" + id() + "), and write the connection strings of"
+                    + " role 'neondb_owner' and database 'neondb' to " + envFile + ".\n", again.out());
+        }
         assertEquals(List.of("201"), statuses("POST"));
     }
 
@@ -374,10 +387,10 @@ class CreateBranchTest {
     @Test
     void reports_as_json() {
         Cli.Result created = create("--output", "json");
-        assertEquals(1, created.out().lines().count());
+        assertTrue(created.err().startsWith("Created Neon branch '" + Cli.BRANCH + "' (" + id() + ") from 'production'.\n"), created.err());
         assertEquals("""
                 {"branch":{"id":"%s","name":"%s","parent":"%s","created":true,"expires_at":null},"env_files":["%s"],"dry_run":false}
-                """.formatted(sandbox.neon().branch(Cli.BRANCH).id, Cli.BRANCH, sandbox.neon().branch("production").id, envFile), created.out());
+                """.formatted(id(), Cli.BRANCH, sandbox.neon().branch("production").id, envFile), created.out());
         assertFalse(Cli.json(create("--output", "JSON").out()).at("/branch/created").asBoolean());
         JsonNode planned = Cli.json(create("--output", "json", "--dry-run", "--branch-name", "x").out());
         assertTrue(planned.at("/branch/id").isNull());
@@ -393,7 +406,7 @@ class CreateBranchTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"with a space", "quote'\"s", "$(touch pwned)", "`id`", "a;b", "per%cent", "+plus", "日本語", "@file", "${sys:user.home}"})
+    @ValueSource(strings = {"with a space", "quote'\"s", "$(touch pwned)", "`id`", "a;b", "per%cent", "+plus", "Grüße/日本語", "@file", "${sys:user.home}"})
     void keeps_any_branch_name_as_it_is(String branch) {
         for (String run : List.of("new", "reused")) {
             assertEquals(0, create("--branch-name", branch).exitCode(), run);
@@ -442,20 +455,22 @@ class CreateBranchTest {
         }
     }
 
-    @Test
-    void does_not_wait_where_neon_asks_for_more_time_than_there_is() {
-        sandbox.fail("POST", "/branches$", -1, Fault.status(429, "", Map.of("Retry-After", "3600")));
+    @ParameterizedTest
+    @CsvSource({"429, run again later", "423, 'run again later, or give it longer with --wait'"})
+    void does_not_wait_where_neon_asks_for_more_time_than_there_is(int status, String way) {
+        sandbox.fail("POST", "/branches$", -1, Fault.status(status, "", Map.of("Retry-After", "3600")));
         Cli.Result result = create();
+        assertTrue(result.err().matches("neon-ci: Could not create Neon branch '" + Cli.BRANCH + "' in project .*: Neon answered " + status
+                + " .*; " + way + "\\.\n"), result.err());
         assertEquals(1, result.exitCode());
-        assertTrue(result.err().contains("Neon answered 429 ") && result.err().endsWith("; run again later.\n"), result.err());
-        assertEquals(List.of("429"), statuses("POST"));
+        assertEquals(List.of("" + status), statuses("POST"));
     }
 
     @Test
     void says_what_it_waits_for_while_the_project_is_locked() {
-        sandbox.fail("POST", "/branches$", 2, Fault.locked());
+        sandbox.fail("POST", "/branches$", 1, Fault.status(423, "{}", Map.of("Retry-After", "2")));
         Cli.Result result = create();
-        assertTrue(result.err().matches("(?s)Neon is at work on this project \\(423\\); trying again in \\d\\.\\d s\\.\nCreated .*"), result.err());
+        assertTrue(result.err().matches("Neon is at work on this project \\(423\\); trying again in \\d\\.\\d s\\.\n"), result.err());
         assertEquals(0, result.exitCode());
     }
 
@@ -465,6 +480,10 @@ class CreateBranchTest {
 
     private Cli.Result create(Map<String, String> changes, String... more) {
         return Cli.create(sandbox, changes, envFile, more);
+    }
+
+    private String id() {
+        return sandbox.neon().branch(Cli.BRANCH).id;
     }
 
     /** Returns the last connection string that Neon gave out, pooled or direct. */
