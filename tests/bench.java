@@ -7,6 +7,7 @@
 //SOURCES sandbox/Shell.java
 
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.File;
@@ -17,7 +18,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -53,6 +53,10 @@ class bench implements Callable<Integer> {
     @Option(names = "--latency", paramLabel = "MS", defaultValue = "0",
             description = "Milliseconds that the clouds take for each answer. Default: ${DEFAULT-VALUE}.")
     private int latency;
+
+    @Option(names = "--operations", paramLabel = "MS", defaultValue = "100",
+            description = "Milliseconds that each of Neon's operations takes. Default: ${DEFAULT-VALUE}.")
+    private int operations;
 
     @Option(names = "--runs", paramLabel = "N", defaultValue = "5", description = "Timed runs of each. Default: ${DEFAULT-VALUE}.")
     private int runs;
@@ -144,8 +148,9 @@ class bench implements Callable<Integer> {
             throw new ParameterException(command.commandLine(), "There is no neon-ci.java here; change to its folder.");
         }
         temporary = Files.createTempDirectory("neon-ci-bench-");
-        ObjectNode report = NeonHttp.JSON.createObjectNode().put("cores", Runtime.getRuntime().availableProcessors())
-                .put("java", System.getProperty("java.version")).put("latency_ms", latency).put("runs", runs);
+        ObjectNode report = new ObjectMapper().createObjectNode().put("cores", Runtime.getRuntime().availableProcessors())
+                .put("java", System.getProperty("java.version")).put("latency_ms", latency)
+                .put("operations_ms", operations).put("runs", runs);
         try {
             for (String task : tasks) {
                 Map<Program, List<Run>> results = measure(task);
@@ -159,7 +164,7 @@ class bench implements Callable<Integer> {
                 command.commandLine().getOut().println(report.toPrettyString());
             }
         } finally {
-            delete(temporary);
+            Shell.delete(temporary);
         }
         return CommandLine.ExitCode.OK;
     }
@@ -233,7 +238,7 @@ class bench implements Callable<Integer> {
         Path folder = Files.createTempDirectory(temporary, "run-");
         try (Sandbox sandbox = Sandbox.withoutPostgres(); Memory memory = new Memory(isWatched)) {
             sandbox.latency(Duration.ofMillis(latencyMillis));
-            sandbox.neon().operationsTake(Duration.ZERO);
+            sandbox.neon().operationsTake(Duration.ofMillis(operations));
             sandbox.neon().limitRate();
             if (task.equals("reused")) {
                 sandbox.neon().add(SandboxAws.APP_ID + "-feature/login");
@@ -263,7 +268,7 @@ class bench implements Callable<Integer> {
                     size(folder), sandbox.exchanges().size(), Exchange.longestChain(sandbox.exchanges()).size(),
                     sandbox.neon().rateLimitViolations());
         } finally {
-            delete(folder);
+            Shell.delete(folder);
         }
     }
 
@@ -310,7 +315,7 @@ class bench implements Callable<Integer> {
     }
 
     private static ObjectNode row(Program program, List<Run> runs, List<Run> baseline) {
-        ObjectNode row = NeonHttp.JSON.createObjectNode().put("name", program.name());
+        ObjectNode row = new ObjectMapper().createObjectNode().put("name", program.name());
         put(row.putObject("wall_s"), runs.stream().map(Run::wall).toList());
         put(row.putObject("cpu_s"), runs.stream().map(Run::cpu).toList());
         Run last = runs.get(runs.size() - 1);
@@ -335,7 +340,7 @@ class bench implements Callable<Integer> {
             case "cold" -> "create-branch, a new branch, nothing cached";
             default -> "cleanup-branches, orphans: " + task;
         };
-        out.printf(Locale.ROOT, "%n%s; latency %d ms; runs: %d; cores: %d; Java %s%n", title, latency, runs,
+        out.printf(Locale.ROOT, "%n%s; latency %d ms; operations %d ms; runs: %d; cores: %d; Java %s%n", title, latency, operations, runs,
                 Runtime.getRuntime().availableProcessors(), System.getProperty("java.version"));
         out.printf("%-16s %7s %14s %7s %7s %6s %9s %6s %6s%n", "", "wall", "min..max", "cpu", "memory", "disk", "requests", "chain", "ratio");
         for (JsonNode row : rows) {
@@ -374,12 +379,6 @@ class bench implements Callable<Integer> {
     private static double size(Path folder) throws IOException {
         try (Stream<Path> files = Files.walk(folder)) {
             return files.filter(Files::isRegularFile).mapToLong(file -> file.toFile().length()).sum() / 1e6;
-        }
-    }
-
-    private static void delete(Path folder) throws IOException {
-        try (Stream<Path> files = Files.walk(folder)) {
-            files.sorted(Comparator.reverseOrder()).forEach(file -> file.toFile().delete());
         }
     }
 }

@@ -5,6 +5,7 @@
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.cdimascio.dotenv.Dotenv;
 import java.nio.file.Path;
@@ -24,8 +25,6 @@ import org.junit.jupiter.api.io.TempDir;
 @Tag("slow")
 class EndToEndTest {
 
-    private static final String NAME = SandboxAws.APP_ID + "-feature/login";
-
     @TempDir
     Path folder;
 
@@ -33,11 +32,12 @@ class EndToEndTest {
     void a_branch_has_its_parents_rows_and_keeps_its_own_until_it_is_cleaned_up() throws SQLException {
         try (Sandbox sandbox = Sandbox.start()) {
             Shell.Result created = jbang(sandbox, "create-branch");
-            assertEquals(sandbox.neon().branch(NAME).id + "\n", created.out());
+            String id = sandbox.neon().branch(Cli.BRANCH).id;
             assertEquals("""
-                    Created Neon branch 'd1a2b3c4d5e6f7-feature/login' from the project's default branch.
+                    Created Neon branch 'd1a2b3c4d5e6f7-feature/login' (%s) from 'production'.
                     Wrote DATABASE_URL and DATABASE_URL_UNPOOLED to .env.
-                    """, created.err().replaceAll("(?m)^\\[jbang].*\n", ""));
+                    """.formatted(id), created.out());
+            assertEquals("", created.err().replaceAll("(?m)^\\[jbang].*\n", ""));
             assertEquals(0, created.exitCode());
 
             String production = sandbox.neon().connectionString("production");
@@ -60,7 +60,7 @@ class EndToEndTest {
 
             sandbox.aws().removeBranch("feature/login");
             Shell.Result cleaned = jbang(sandbox, "cleanup-branches", "--app-id", SandboxAws.APP_ID);
-            assertEquals(NAME + "\n", cleaned.out());
+            assertTrue(cleaned.out().endsWith("\nDeleted 'd1a2b3c4d5e6f7-feature/login' (" + id + ").\n"), cleaned.out());
             assertEquals(0, cleaned.exitCode());
             assertThrows(SQLException.class, () -> customers(url));
             assertEquals(customers, customers(production));

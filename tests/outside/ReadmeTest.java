@@ -53,11 +53,9 @@ class ReadmeTest {
     @Test
     void begins_with_what_the_log_really_says() {
         try (Sandbox sandbox = Sandbox.withoutPostgres()) {
-            Cli.Result created = Cli.run(sandbox, "create-branch", "--env-file", folder.resolve(".env").toString());
-            assertEquals(console("jbang neon-ci.java create-branch"), anonymous(created.err() + created.out()));
+            assertEquals(console("jbang neon-ci.java create-branch"), anonymous(Cli.create(sandbox, folder.resolve(".env")).out()));
             sandbox.neon().add(SandboxAws.APP_ID + "-feature/old");
-            Cli.Result cleaned = Cli.run(sandbox, "cleanup-branches");
-            assertEquals(console("jbang neon-ci.java cleanup-branches"), anonymous(cleaned.err() + cleaned.out()));
+            assertEquals(console("jbang neon-ci.java cleanup-branches"), anonymous(Cli.cleanUp(sandbox).out()));
         }
     }
 
@@ -74,14 +72,14 @@ class ReadmeTest {
     }
 
     @Test
-    void asks_for_the_permissions_that_the_program_uses_and_no_other() throws IOException {
+    void asks_for_the_permissions_that_the_program_uses_and_no_other() {
         List<String> granted = new ArrayList<>();
-        for (JsonNode statement : NeonHttp.JSON.readTree(block("json", "Statement")).path("Statement")) {
+        for (JsonNode statement : Cli.json(block("json", "Statement")).path("Statement")) {
             granted.add(statement.path("Action").asText());
         }
         try (Sandbox sandbox = Sandbox.withoutPostgres()) {
-            Cli.run(sandbox, "create-branch", "--env-file", folder.resolve(".env").toString());
-            Cli.run(sandbox, "cleanup-branches");
+            Cli.create(sandbox, folder.resolve(".env"));
+            Cli.cleanUp(sandbox);
             Set<String> used = new LinkedHashSet<>();
             for (Exchange exchange : sandbox.exchanges()) {
                 if (exchange.path().startsWith("/ssm")) {
@@ -95,13 +93,13 @@ class ReadmeTest {
     }
 
     @Test
-    void shows_the_fields_that_json_output_has() throws IOException {
+    void shows_the_fields_that_json_output_has() {
         try (Sandbox sandbox = Sandbox.withoutPostgres()) {
             sandbox.neon().add(SandboxAws.APP_ID + "-old");
-            String created = Cli.run(sandbox, "create-branch", "--output", "json", "--env-file", folder.resolve(".env").toString()).out();
-            String cleaned = Cli.run(sandbox, "cleanup-branches", "--output", "json").out();
-            assertEquals(shape(created), shape(block("json", "env_files")));
-            assertEquals(shape(cleaned), shape(block("json", "deleted")));
+            String created = Cli.create(sandbox, folder.resolve(".env"), "--output", "json").out();
+            String cleaned = Cli.cleanUp(sandbox, "--output", "json").out();
+            assertEquals(shape(Cli.json(created)), shape(Cli.json(block("json", "env_files"))));
+            assertEquals(shape(Cli.json(cleaned)), shape(Cli.json(block("json", "deleted"))));
         }
     }
 
@@ -138,8 +136,9 @@ class ReadmeTest {
                 trouble(sandbox -> { }, Map.of("NEON_PROJECT_ID", "another"), "create-branch"),
                 trouble(sandbox -> sandbox.neon().branchesLimit(1), Map.of(), "create-branch"),
                 trouble(sandbox -> sandbox.neon().roles("production", "alice", "bob"), Map.of(), "create-branch"),
-                trouble(sandbox -> sandbox.fail("POST", "/branches$", 1, Fault.locked()), Map.of(), "create-branch"),
-                trouble(sandbox -> sandbox.neon().operationsTake(Duration.ofHours(1)), Map.of(), "create-branch", "--wait", "1s"),
+                trouble(sandbox -> sandbox.fail("POST", "/branches$", 1, Fault.status(423, "{}", Map.of("Retry-After", "2"))), Map.of(),
+                        "create-branch"),
+                trouble(sandbox -> sandbox.neon().operationsTake(Duration.ofHours(1)), Map.of(), "create-branch", "--wait", "3s"),
                 trouble(sandbox -> Stream.iterate(0, i -> i < 21, i -> i + 1)
                         .forEach(i -> sandbox.neon().add(SandboxAws.APP_ID + "-old-" + i)), Map.of(), "cleanup-branches"),
                 trouble(sandbox -> sandbox.aws().removeBranches(), Map.of(), "cleanup-branches"));
@@ -148,11 +147,9 @@ class ReadmeTest {
     private String trouble(Consumer<Sandbox> situation, Map<String, String> changes, String... args) {
         try (Sandbox sandbox = Sandbox.withoutPostgres()) {
             situation.accept(sandbox);
-            List<String> all = new ArrayList<>(List.of(args));
-            if (args[0].equals("create-branch")) {
-                all.addAll(List.of("--env-file", folder.resolve(".env").toString()));
-            }
-            return Cli.run(sandbox, changes, all.toArray(String[]::new)).err();
+            String[] more = Arrays.copyOfRange(args, 1, args.length);
+            return (args[0].equals("create-branch") ? Cli.create(sandbox, changes, folder.resolve(".env"), more) : Cli.run(sandbox, changes, args))
+                    .err();
         }
     }
 
@@ -162,8 +159,7 @@ class ReadmeTest {
             Map<String, String> environment = new HashMap<>(sandbox.environment());
             environment.keySet().removeAll(List.of("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"));
             environment.put("HOME", folder.toString());
-            return Shell.run(folder, environment, Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                    "-cp", System.getProperty("java.class.path"), "NeonCi", "create-branch").err();
+            return Shell.run(folder, environment, Shell.java("create-branch")).err();
         }
     }
 
@@ -181,10 +177,6 @@ class ReadmeTest {
     }
 
     /** Returns a JSON text's fields without their values. */
-    private static String shape(String json) throws IOException {
-        return shape(NeonHttp.JSON.readTree(json));
-    }
-
     private static String shape(JsonNode node) {
         if (node.isObject()) {
             return node.properties().stream().map(field -> field.getKey() + shape(field.getValue())).collect(Collectors.joining(",", "{", "}"));
@@ -205,7 +197,7 @@ class ReadmeTest {
 
     /** Puts the README's example in the place of what differs from run to run. */
     private String anonymous(String output) {
-        return output.replace(folder + "/", "").replaceAll("(?m)^br-[a-z0-9-]+$", "br-aged-salad-sz9lwvwj");
+        return output.replace(folder + "/", "").replaceAll("\\(br-[a-z0-9-]+\\)", "(br-aged-salad-sz9lwvwj)");
     }
 
     /** Splits a command line into words as a shell does, as far as the README's go. */
