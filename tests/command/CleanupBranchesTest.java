@@ -161,7 +161,8 @@ class CleanupBranchesTest {
             sandbox.fail("GET", page, -1, Fault.status(200, answer, Map.of()));
             Cli.Result result = cleanUp("--wait", "1s");
             assertEquals(1, result.exitCode(), page);
-            assertTrue(result.err().matches("([^\n]* trying again [^\n]*\n)*neon-ci: Could not list the branches of [^\n]*\n"), result.err());
+            assertTrue(result.err().matches("([^\n]* trying again [^\n]*\n)*neon-ci: Could not list the branches of [^\n]*\n"),
+                    result.err());
             assertEquals(0, deletions());
         }
     }
@@ -284,7 +285,8 @@ class CleanupBranchesTest {
 
     /** Returns the names of the branches that a run says it has deleted. */
     private static List<String> deleted(Cli.Result result) {
-        return Pattern.compile("(?m)^Deleted '(.*)' \\(br-[a-z0-9-]+\\)\\.$").matcher(result.out()).results().map(line -> line.group(1)).toList();
+        return Pattern.compile("(?m)^Deleted '(.*)' \\(br-[a-z0-9-]+\\)\\.$").matcher(result.out()).results()
+                .map(line -> line.group(1)).toList();
     }
 
     private static List<String> names(JsonNode branches) {

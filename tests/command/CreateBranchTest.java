@@ -165,8 +165,8 @@ class CreateBranchTest {
         Files.writeString(envFile, "DATABASE_URL=old\n");
         sandbox.fail("GET", "/connection_uri$", -1, Fault.status(200, answer, Map.of()));
         Cli.Result result = create();
-        assertEquals("neon-ci: Could not get the connection string of Neon branch " + id() + ": Neon's answer holds none; run again later.\n",
-                result.err());
+        assertEquals("neon-ci: Could not get the connection string of Neon branch " + id() + ": Neon's answer holds none; run again"
+                + " later.\n", result.err());
         assertEquals(1, result.exitCode());
         assertEquals("DATABASE_URL=old\n", Files.readString(envFile));
     }
@@ -187,7 +187,7 @@ class CreateBranchTest {
         sandbox.neon().add(Cli.BRANCH);
         sandbox.neon().operationsTakePolls(3);
         sandbox.fail("GET", "/branches$", 1, Fault.status(200, """
-                {"branches":[{"id":"%s","name":"%s","current_state":"init"}]}""".formatted(sandbox.neon().branch(Cli.BRANCH).id, Cli.BRANCH), Map.of()));
+                {"branches":[{"id":"%s","name":"%s","current_state":"init"}]}""".formatted(id(), Cli.BRANCH), Map.of()));
         assertEquals(0, create().exitCode());
         assertEquals(1, sandbox.exchanges().stream().filter(exchange -> exchange.path().matches(".*/branches/[^/]+")).count());
     }
@@ -196,8 +196,8 @@ class CreateBranchTest {
     void gives_up_waiting_after_the_time_it_was_given() {
         sandbox.neon().operationsTake(Duration.ofHours(1));
         Cli.Result result = create("--wait", "3s");
-        assertTrue(result.err().endsWith("neon-ci: Neon branch 'd1a2b3c4d5e6f7-feature/login' is not ready yet (create_branch is running); run"
-                + " again, which goes on with the same branch, or give it longer with --wait.\n"), result.err());
+        assertTrue(result.err().endsWith("neon-ci: Neon branch 'd1a2b3c4d5e6f7-feature/login' is not ready yet (create_branch is"
+                + " running); run again, which goes on with the same branch, or give it longer with --wait.\n"), result.err());
         assertEquals(1, result.exitCode());
         assertFalse(Files.exists(envFile));
     }
@@ -206,8 +206,9 @@ class CreateBranchTest {
     void says_what_to_do_about_a_branch_that_neon_keeps_calling_not_ready() {
         sandbox.fail("GET", "/connection_uri$", -1, Fault.neon(422, "", "branch not ready yet"));
         Cli.Result result = create("--wait", "3s");
-        assertTrue(result.err().matches("(?s)(.*\n)?neon-ci: Could not get the connection string of Neon branch br-[a-z0-9-]+: Neon answered 422,"
-                + " branch not ready yet \\(request [0-9a-f-]+\\); run again later, or give it longer with --wait\\.\n"), result.err());
+        assertTrue(result.err().matches("(?s)(.*\n)?neon-ci: Could not get the connection string of Neon branch br-[a-z0-9-]+: Neon"
+                + " answered 422, branch not ready yet \\(request [0-9a-f-]+\\); run again later, or give it longer with --wait\\.\n"),
+                result.err());
         assertEquals(1, result.exitCode());
     }
 
@@ -217,8 +218,8 @@ class CreateBranchTest {
         sandbox.neon().operationsTakePolls(1);
         sandbox.neon().operationsEnd(status, "postgres://u:secret@h/d");
         Cli.Result result = create();
-        assertTrue(result.err().contains("neon-ci: Neon could not make branch '" + Cli.BRANCH + "' ready: create_branch ended as " + status),
-                result.err());
+        assertTrue(result.err().contains("neon-ci: Neon could not make branch '" + Cli.BRANCH + "' ready: create_branch ended as "
+                + status), result.err());
         assertFalse(result.err().contains("secret"));
         assertEquals(1, result.exitCode());
         assertFalse(Files.exists(envFile));
@@ -370,7 +371,7 @@ class CreateBranchTest {
         create();
         for (String doing : List.of("reuse", "reset")) {
             Cli.Result again = doing.equals("reset") ? create("-n", "--reset") : create("-n");
-            assertEquals("Would " + doing + " Neon branch 'd1a2b3c4d5e6f7-feature/login' (" + id() + "), and write the connection strings of"
+            assertEquals("Would " + doing + " Neon branch '" + Cli.BRANCH + "' (" + id() + "), and write the connection strings of"
                     + " role 'neondb_owner' and database 'neondb' to " + envFile + ".\n", again.out());
         }
         assertEquals(List.of("201"), statuses("POST"));
@@ -406,7 +407,8 @@ class CreateBranchTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"with a space", "quote'\"s", "$(touch pwned)", "`id`", "a;b", "per%cent", "+plus", "Grüße/日本語", "@file", "${sys:user.home}"})
+    @ValueSource(strings = {"with a space", "quote'\"s", "$(touch pwned)", "`id`", "a;b", "per%cent", "+plus", "Grüße/日本語", "@file",
+            "${sys:user.home}"})
     void keeps_any_branch_name_as_it_is(String branch) {
         for (String run : List.of("new", "reused")) {
             assertEquals(0, create("--branch-name", branch).exitCode(), run);
@@ -504,8 +506,8 @@ class CreateBranchTest {
     }
 
     private JsonNode createRequest() {
-        return Cli.json(sandbox.exchanges().stream().filter(exchange -> exchange.method().equals("POST") && exchange.path().endsWith("/branches"))
-                .findFirst().orElseThrow().requestBody());
+        return Cli.json(sandbox.exchanges().stream()
+                .filter(exchange -> exchange.method().equals("POST") && exchange.path().endsWith("/branches")).findFirst().orElseThrow().requestBody());
     }
 
     /** Returns the status of each request to Neon with this method. */

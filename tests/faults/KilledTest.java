@@ -89,7 +89,8 @@ class KilledTest {
         try (WatchService changes = folder.getFileSystem().newWatchService()) {
             folder.register(changes, StandardWatchEventKinds.ENTRY_CREATE);
             // What the build says is nobody's concern.
-            ProcessBuilder builder = new ProcessBuilder(Shell.java("create-branch", "--env-file", envFile.toString(), "--branch-name", branch))
+            String[] command = Shell.java("create-branch", "--env-file", envFile.toString(), "--branch-name", branch);
+            ProcessBuilder builder = new ProcessBuilder(command)
                     .redirectOutput(ProcessBuilder.Redirect.DISCARD)
                     .redirectError(ProcessBuilder.Redirect.DISCARD);
             builder.environment().putAll(sandbox.environment());
@@ -158,8 +159,8 @@ class KilledTest {
         Path app = Files.createDirectory(folder.resolve("app"));
         sandbox.when("POST", "/branches$", () -> delete(app));
         Cli.Result build = Cli.create(sandbox, app.resolve(".env"));
-        assertEquals("neon-ci: Could not write " + app + "/.env: no such file or folder; mend this, or name another file with --env-file.\n",
-                build.err());
+        assertEquals("neon-ci: Could not write " + app + "/.env: no such file or folder; mend this, or name another file with"
+                + " --env-file.\n", build.err());
         assertEquals(1, build.exitCode());
 
         Files.createDirectory(app);

@@ -148,8 +148,9 @@ class ReadmeTest {
         try (Sandbox sandbox = Sandbox.withoutPostgres()) {
             situation.accept(sandbox);
             String[] more = Arrays.copyOfRange(args, 1, args.length);
-            return (args[0].equals("create-branch") ? Cli.create(sandbox, changes, folder.resolve(".env"), more) : Cli.run(sandbox, changes, args))
-                    .err();
+            Cli.Result result = args[0].equals("create-branch") ? Cli.create(sandbox, changes, folder.resolve(".env"), more)
+                    : Cli.run(sandbox, changes, args);
+            return result.err();
         }
     }
 
