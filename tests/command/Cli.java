@@ -2,11 +2,16 @@
 
 import static org.junit.jupiter.api.Assertions.assertFalse;
 
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.PrintWriter;
 import java.io.StringWriter;
+import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Set;
+import java.util.stream.Stream;
 
 /** Runs neon-ci in this JVM, against a sandbox, as a build would: arguments in; exit code and output out. */
 final class Cli {
@@ -15,7 +20,25 @@ final class Cli {
     record Result(int exitCode, String out, String err) {
     }
 
+    /** The Neon branch of the build that the sandbox's environment is of. */
+    static final String BRANCH = SandboxAws.APP_ID + "-feature/login";
+
+    static final ObjectMapper JSON = new ObjectMapper();
+
     private Cli() {
+    }
+
+    static Result create(Sandbox sandbox, Path envFile, String... more) {
+        return create(sandbox, Map.of(), envFile, more);
+    }
+
+    static Result create(Sandbox sandbox, Map<String, String> changes, Path envFile, String... more) {
+        return run(sandbox, changes, Stream.concat(Stream.of("create-branch", "--env-file", envFile.toString()), Stream.of(more))
+                .toArray(String[]::new));
+    }
+
+    static Result cleanUp(Sandbox sandbox, String... more) {
+        return run(sandbox, Stream.concat(Stream.of("cleanup-branches"), Stream.of(more)).toArray(String[]::new));
     }
 
     /** Runs neon-ci with the environment of a build in the sandbox. */
@@ -41,6 +64,26 @@ final class Cli {
         Result result = new Result(exitCode, out.toString(), err.toString());
         assertNoSecret(sandbox.secrets(), result.out(), result.err());
         return result;
+    }
+
+    /** Returns what to change for a run that gets the key from its environment, and so asks SSM for nothing. */
+    static Map<String, String> withKey(Sandbox sandbox) {
+        return Map.of("NEON_API_KEY_PARAM", "", "NEON_API_KEY", sandbox.apiKey());
+    }
+
+    /** Returns the two lines that the env file of a Neon branch holds. */
+    static String written(Sandbox sandbox, String neonBranch) {
+        String direct = sandbox.neon().connectionString(neonBranch);
+        String computeId = sandbox.neon().branch(neonBranch).computes.get(0).id();
+        return "DATABASE_URL=\"" + direct.replace(computeId, computeId + "-pooler") + "\"\nDATABASE_URL_UNPOOLED=\"" + direct + "\"\n";
+    }
+
+    static JsonNode json(String text) {
+        try {
+            return JSON.readTree(text);
+        } catch (JsonProcessingException e) {
+            throw new IllegalStateException(e);
+        }
     }
 
     /** Fails if a text holds a secret. The failure does not show which: its own report must not hold one either. */

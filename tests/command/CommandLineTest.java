@@ -7,7 +7,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -189,10 +188,11 @@ class CommandLineTest {
     }
 
     @Test
-    void without_a_command_it_says_how_to_get_help() {
+    void without_a_command_it_shows_the_usage() {
         Cli.Result result = Cli.run(sandbox);
-        assertEquals("neon-ci: Missing required subcommand. See 'neon-ci --help'.\n", result.err());
-        assertRefused(result);
+        assertEquals(Cli.run(sandbox, "--help").out(), result.err());
+        assertEquals("", result.out());
+        assertEquals(2, result.exitCode());
     }
 
     @Test
@@ -212,8 +212,8 @@ class CommandLineTest {
         Cli.Result help = Cli.run(sandbox, "create-branch", "--help");
         assertTrue(help.out().replaceAll("\\s+", " ").contains("Env file to write, repeatable. Default: .env."), help.out());
         Cli.Result plan = create("--dry-run");
-        assertTrue(plan.err().contains(" from 'production', and write the connection strings of role 'neondb_owner' and database 'neondb' to "
-                + envFile + ".\n"), plan.err());
+        assertTrue(plan.out().contains(" from 'production', and write the connection strings of role 'neondb_owner' and database 'neondb' to "
+                + envFile + ".\n"), plan.out());
     }
 
     @Test
@@ -281,10 +281,8 @@ class CommandLineTest {
         assertFailed(result);
     }
 
-    private Cli.Result create(String... args) {
-        List<String> all = new ArrayList<>(List.of("create-branch", "--env-file", envFile.toString()));
-        all.addAll(List.of(args));
-        return Cli.run(sandbox, all.toArray(String[]::new));
+    private Cli.Result create(String... more) {
+        return Cli.create(sandbox, envFile, more);
     }
 
     /** The command line is wrong, so nothing was asked of anyone. */

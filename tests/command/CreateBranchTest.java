@@ -1,22 +1,22 @@
 //SOURCES Cli.java
+//SOURCES ../sandbox/Shell.java
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.ZoneOffset;
 import java.time.ZonedDateTime;
 import java.time.format.DateTimeFormatter;
 import java.time.temporal.ChronoUnit;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -31,8 +31,6 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** What {@code create-branch} does, seen from outside: its exit code, its output, the env file and the requests. */
 class CreateBranchTest {
-
-    private static final String NAME = SandboxAws.APP_ID + "-feature/login";
 
     @TempDir
     Path folder;
@@ -55,13 +53,11 @@ class CreateBranchTest {
     @Test
     void makes_the_branch_and_writes_its_connection_strings() throws IOException {
         Cli.Result result = create();
-        String branchId = sandbox.neon().branch(NAME).id;
-
-        assertEquals(branchId + "\n", result.out());
         assertEquals("""
-                Created Neon branch 'd1a2b3c4d5e6f7-feature/login' from the project's default branch.
+                Created Neon branch 'd1a2b3c4d5e6f7-feature/login' (%s) from 'production'.
                 Wrote DATABASE_URL and DATABASE_URL_UNPOOLED to %s.
-                """.formatted(envFile), result.err());
+                """.formatted(id(), envFile), result.out());
+        assertEquals("", result.err());
         assertEquals(0, result.exitCode());
         assertEquals("DATABASE_URL=\"" + handedOut(true) + "\"\nDATABASE_URL_UNPOOLED=\"" + handedOut(false) + "\"\n",
                 Files.readString(envFile));
@@ -83,12 +79,21 @@ class CreateBranchTest {
         Cli.Result again = create();
 
         assertEquals("""
-                Neon branch 'd1a2b3c4d5e6f7-feature/login' exists already and is used again.
+                Reusing Neon branch 'd1a2b3c4d5e6f7-feature/login' (%s), made from 'production'.
                 Wrote DATABASE_URL and DATABASE_URL_UNPOOLED to %s.
-                """.formatted(envFile), again.err());
-        assertEquals(sandbox.neon().branch(NAME).id + "\n", again.out());
+                """.formatted(id(), envFile), again.out());
+        assertEquals("", again.err());
         assertEquals(written, Files.readString(envFile));
         assertEquals(2, sandbox.neon().branches().size());
+    }
+
+    @ParameterizedTest
+    @CsvSource({"022, rw-r--r--", "077, rw-------"})
+    void a_new_file_gets_the_mode_that_the_umask_leaves(String umask, String mode) throws IOException {
+        String command = "umask " + umask + " && '" + String.join("' '", Shell.java("create-branch")) + "'";
+        Shell.Result result = Shell.run(folder, sandbox.environment(), "/bin/sh", "-c", command);
+        assertEquals(0, result.exitCode(), result.err());
+        assertEquals(mode, PosixFilePermissions.toString(Files.getPosixFilePermissions(envFile)));
     }
 
     @Test
@@ -101,7 +106,7 @@ class CreateBranchTest {
 
     @Test
     void uses_the_branch_that_another_build_made_meanwhile() {
-        sandbox.neon().add(NAME);
+        sandbox.neon().add(Cli.BRANCH);
         sandbox.fail("GET", "/branches$", 1, Fault.status(200, "{\"branches\":[],\"pagination\":{}}", Map.of()));
         assertEquals(0, create().exitCode());
         assertEquals(List.of("409"), statuses("POST"));
@@ -122,8 +127,7 @@ class CreateBranchTest {
         create();
         List<Exchange> asked = sandbox.exchanges().stream().filter(exchange -> exchange.path().endsWith("/connection_uri")).toList();
         assertEquals(4, asked.size());
-        String branchId = sandbox.neon().branch(NAME).id;
-        asked.forEach(exchange -> assertEquals(branchId, exchange.query().get("branch_id")));
+        asked.forEach(exchange -> assertEquals(id(), exchange.query().get("branch_id")));
     }
 
     @ParameterizedTest
@@ -150,7 +154,7 @@ class CreateBranchTest {
         sandbox.neon().operationsTakePolls(1);
         sandbox.fail(method, path, -1, Fault.status(status, body, Map.of()));
         Cli.Result result = create("--wait", "3s");
-        assertTrue(result.err().matches("(?s)(Created [^\n]*\n|Neon did not answer[^\n]*\n)*neon-ci: Could not [^\n]*\n"), result.err());
+        assertTrue(result.err().matches("([^\n]* trying again [^\n]*\n)*neon-ci: Could not [^\n]*\n"), result.err());
         assertEquals(1, result.exitCode());
         assertFalse(Files.exists(envFile));
     }
@@ -161,8 +165,8 @@ class CreateBranchTest {
         Files.writeString(envFile, "DATABASE_URL=old\n");
         sandbox.fail("GET", "/connection_uri$", -1, Fault.status(200, answer, Map.of()));
         Cli.Result result = create();
-        assertTrue(result.err().matches("(?s).*\nneon-ci: Could not get the connection string of Neon branch br-[a-z0-9-]+: Neon's answer"
-                + " holds none; run again later.\n"), result.err());
+        assertEquals("neon-ci: Could not get the connection string of Neon branch " + id() + ": Neon's answer holds none; run again later.\n",
+                result.err());
         assertEquals(1, result.exitCode());
         assertEquals("DATABASE_URL=old\n", Files.readString(envFile));
     }
@@ -180,10 +184,10 @@ class CreateBranchTest {
 
     @Test
     void waits_for_a_branch_that_another_build_is_making() {
-        sandbox.neon().add(NAME);
+        sandbox.neon().add(Cli.BRANCH);
         sandbox.neon().operationsTakePolls(3);
         sandbox.fail("GET", "/branches$", 1, Fault.status(200, """
-                {"branches":[{"id":"%s","name":"%s","current_state":"init"}]}""".formatted(sandbox.neon().branch(NAME).id, NAME), Map.of()));
+                {"branches":[{"id":"%s","name":"%s","current_state":"init"}]}""".formatted(sandbox.neon().branch(Cli.BRANCH).id, Cli.BRANCH), Map.of()));
         assertEquals(0, create().exitCode());
         assertEquals(1, sandbox.exchanges().stream().filter(exchange -> exchange.path().matches(".*/branches/[^/]+")).count());
     }
@@ -191,12 +195,9 @@ class CreateBranchTest {
     @Test
     void gives_up_waiting_after_the_time_it_was_given() {
         sandbox.neon().operationsTake(Duration.ofHours(1));
-        Cli.Result result = create("--wait", "1s");
-        assertEquals("""
-                Created Neon branch 'd1a2b3c4d5e6f7-feature/login' from the project's default branch.
-                neon-ci: Neon branch 'd1a2b3c4d5e6f7-feature/login' is not ready yet (create_branch is running); run again, which goes on \
-                with the same branch, or give it longer with --wait.
-                """, result.err());
+        Cli.Result result = create("--wait", "3s");
+        assertTrue(result.err().endsWith("neon-ci: Neon branch 'd1a2b3c4d5e6f7-feature/login' is not ready yet (create_branch is running); run"
+                + " again, which goes on with the same branch, or give it longer with --wait.\n"), result.err());
         assertEquals(1, result.exitCode());
         assertFalse(Files.exists(envFile));
     }
@@ -204,8 +205,8 @@ class CreateBranchTest {
     @Test
     void says_what_to_do_about_a_branch_that_neon_keeps_calling_not_ready() {
         sandbox.fail("GET", "/connection_uri$", -1, Fault.neon(422, "", "branch not ready yet"));
-        Cli.Result result = create("--wait", "1s");
-        assertTrue(result.err().matches("(?s).*\nneon-ci: Could not get the connection string of Neon branch br-[a-z0-9-]+: Neon answered 422,"
+        Cli.Result result = create("--wait", "3s");
+        assertTrue(result.err().matches("(?s)(.*\n)?neon-ci: Could not get the connection string of Neon branch br-[a-z0-9-]+: Neon answered 422,"
                 + " branch not ready yet \\(request [0-9a-f-]+\\); run again later, or give it longer with --wait\\.\n"), result.err());
         assertEquals(1, result.exitCode());
     }
@@ -216,7 +217,7 @@ class CreateBranchTest {
         sandbox.neon().operationsTakePolls(1);
         sandbox.neon().operationsEnd(status, "postgres://u:secret@h/d");
         Cli.Result result = create();
-        assertTrue(result.err().contains("neon-ci: Neon could not make branch '" + NAME + "' ready: create_branch ended as " + status),
+        assertTrue(result.err().contains("neon-ci: Neon could not make branch '" + Cli.BRANCH + "' ready: create_branch ended as " + status),
                 result.err());
         assertFalse(result.err().contains("secret"));
         assertEquals(1, result.exitCode());
@@ -225,9 +226,9 @@ class CreateBranchTest {
 
     @Test
     void gives_a_branch_without_a_compute_one() {
-        sandbox.neon().add(NAME).computes = List.of();
+        sandbox.neon().add(Cli.BRANCH).computes = List.of();
         assertEquals(0, create("--suspend-timeout", "120").exitCode());
-        assertEquals(120, sandbox.neon().branch(NAME).computes.get(0).suspendTimeout());
+        assertEquals(120, sandbox.neon().branch(Cli.BRANCH).computes.get(0).suspendTimeout());
     }
 
     @ParameterizedTest
@@ -252,12 +253,12 @@ class CreateBranchTest {
         assertFalse(first.isBefore(before.plus(Duration.ofHours(12)).minusSeconds(1)));
         assertFalse(first.isAfter(Instant.now().plus(Duration.ofHours(12))));
 
-        JsonNode report = json(create("--expires-in", "7d", "--output", "json").out());
+        JsonNode report = Cli.json(create("--expires-in", "7d", "--output", "json").out());
         Instant second = Instant.parse(report.at("/branch/expires_at").asText());
         assertFalse(second.isBefore(before.plus(Duration.ofDays(7)).minusSeconds(1)));
-        assertEquals(second, sandbox.neon().branch(NAME).expiresAt);
+        assertEquals(second, sandbox.neon().branch(Cli.BRANCH).expiresAt);
         assertEquals(List.of("200"), statuses("PATCH"));
-        assertEquals(second.toString(), json(create("--output", "json").out()).at("/branch/expires_at").asText());
+        assertEquals(second.toString(), Cli.json(create("--output", "json").out()).at("/branch/expires_at").asText());
     }
 
     @Test
@@ -274,7 +275,7 @@ class CreateBranchTest {
         String staging = sandbox.neon().add("staging").id;
         sandbox.neon().add(staging);
         create("--parent-branch", staging);
-        assertEquals(staging, sandbox.neon().branch(NAME).parentId);
+        assertEquals(staging, sandbox.neon().branch(Cli.BRANCH).parentId);
     }
 
     @Test
@@ -289,7 +290,11 @@ class CreateBranchTest {
         assertEquals(List.of("201"), statuses("POST"));
         Cli.Result reset = create("--reset");
         assertEquals(List.of("201", "200"), statuses("POST"));
-        assertTrue(reset.err().contains("\nReset it to the current state of its parent; its own data is gone.\n"), reset.err());
+        assertEquals("""
+                Reusing Neon branch 'd1a2b3c4d5e6f7-feature/login' (%s), made from 'production'.
+                Reset it to the current state of 'production'; its own data is gone.
+                Wrote DATABASE_URL and DATABASE_URL_UNPOOLED to %s.
+                """.formatted(id(), envFile), reset.out());
         create("--branch-name", "other", "--reset");
         assertEquals(List.of("201", "200", "201"), statuses("POST"));
     }
@@ -298,8 +303,9 @@ class CreateBranchTest {
     void does_not_reset_a_branch_that_has_no_parent() {
         create("--schema-only");
         Cli.Result reset = create("--reset");
-        assertTrue(reset.err().endsWith("neon-ci: Could not reset Neon branch '" + NAME + "': it has no parent; run without --reset.\n"));
+        assertEquals("neon-ci: Could not reset Neon branch '" + Cli.BRANCH + "': it has no parent; run without --reset.\n", reset.err());
         assertEquals(1, reset.exitCode());
+        assertTrue(create().out().startsWith("Reusing Neon branch '" + Cli.BRANCH + "' (" + id() + ").\n"));
     }
 
     @ParameterizedTest(name = "{0} --role-name {1}: {2}")
@@ -332,7 +338,7 @@ class CreateBranchTest {
         assertTrue(result.err().endsWith("': " + reason + ".\n"), result.err());
         assertEquals(1, result.exitCode());
         assertFalse(Files.exists(envFile));
-        assertEquals(option == null, sandbox.neon().hasBranch(NAME), "a wrong name creates nothing");
+        assertEquals(option == null, sandbox.neon().hasBranch(Cli.BRANCH), "a wrong name creates nothing");
     }
 
     @Test
@@ -358,12 +364,15 @@ class CreateBranchTest {
         Files.writeString(envFile, "A=1\n");
         Cli.Result result = create("--dry-run");
         assertEquals("Would create Neon branch 'd1a2b3c4d5e6f7-feature/login' from 'production', and write the connection strings of role"
-                + " 'neondb_owner' and database 'neondb' to " + envFile + ".\n", result.err());
-        assertEquals("", result.out());
+                + " 'neondb_owner' and database 'neondb' to " + envFile + ".\n", result.out());
+        assertEquals("", result.err());
+        assertEquals("A=1\n", Files.readString(envFile));
         create();
-        Cli.Result reuse = create("-n", "--reset");
-        assertTrue(reuse.err().startsWith("Would reset Neon branch 'd1a2b3c4d5e6f7-feature/login', and write "), reuse.err());
-        assertEquals(sandbox.neon().branch(NAME).id + "\n", reuse.out());
+        for (String doing : List.of("reuse", "reset")) {
+            Cli.Result again = doing.equals("reset") ? create("-n", "--reset") : create("-n");
+            assertEquals("Would " + doing + " Neon branch 'd1a2b3c4d5e6f7-feature/login' (" + id() + "), and write the connection strings of"
+                    + " role 'neondb_owner' and database 'neondb' to " + envFile + ".\n", again.out());
+        }
         assertEquals(List.of("201"), statuses("POST"));
     }
 
@@ -378,12 +387,12 @@ class CreateBranchTest {
     @Test
     void reports_as_json() {
         Cli.Result created = create("--output", "json");
-        assertEquals(1, created.out().lines().count());
+        assertTrue(created.err().startsWith("Created Neon branch '" + Cli.BRANCH + "' (" + id() + ") from 'production'.\n"), created.err());
         assertEquals("""
                 {"branch":{"id":"%s","name":"%s","parent":"%s","created":true,"expires_at":null},"env_files":["%s"],"dry_run":false}
-                """.formatted(sandbox.neon().branch(NAME).id, NAME, sandbox.neon().branch("production").id, envFile), created.out());
-        assertFalse(json(create("--output", "JSON").out()).at("/branch/created").asBoolean());
-        JsonNode planned = json(create("--output", "json", "--dry-run", "--branch-name", "x").out());
+                """.formatted(id(), Cli.BRANCH, sandbox.neon().branch("production").id, envFile), created.out());
+        assertFalse(Cli.json(create("--output", "JSON").out()).at("/branch/created").asBoolean());
+        JsonNode planned = Cli.json(create("--output", "json", "--dry-run", "--branch-name", "x").out());
         assertTrue(planned.at("/branch/id").isNull());
         assertTrue(planned.at("/dry_run").asBoolean());
     }
@@ -397,7 +406,7 @@ class CreateBranchTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"with a space", "quote'\"s", "$(touch pwned)", "`id`", "a;b", "per%cent", "+plus", "日本語", "@file", "${sys:user.home}"})
+    @ValueSource(strings = {"with a space", "quote'\"s", "$(touch pwned)", "`id`", "a;b", "per%cent", "+plus", "Grüße/日本語", "@file", "${sys:user.home}"})
     void keeps_any_branch_name_as_it_is(String branch) {
         for (String run : List.of("new", "reused")) {
             assertEquals(0, create("--branch-name", branch).exitCode(), run);
@@ -446,38 +455,42 @@ class CreateBranchTest {
         }
     }
 
-    @Test
-    void does_not_wait_where_neon_asks_for_more_time_than_there_is() {
-        sandbox.fail("POST", "/branches$", -1, Fault.status(429, "", Map.of("Retry-After", "3600")));
+    @ParameterizedTest
+    @CsvSource({"429, run again later", "423, 'run again later, or give it longer with --wait'"})
+    void does_not_wait_where_neon_asks_for_more_time_than_there_is(int status, String way) {
+        sandbox.fail("POST", "/branches$", -1, Fault.status(status, "", Map.of("Retry-After", "3600")));
         Cli.Result result = create();
+        assertTrue(result.err().matches("neon-ci: Could not create Neon branch '" + Cli.BRANCH + "' in project .*: Neon answered " + status
+                + " .*; " + way + "\\.\n"), result.err());
         assertEquals(1, result.exitCode());
-        assertTrue(result.err().contains("Neon answered 429 ") && result.err().endsWith("; run again later.\n"), result.err());
-        assertEquals(List.of("429"), statuses("POST"));
+        assertEquals(List.of("" + status), statuses("POST"));
     }
 
     @Test
     void says_what_it_waits_for_while_the_project_is_locked() {
-        sandbox.fail("POST", "/branches$", 2, Fault.locked());
+        sandbox.fail("POST", "/branches$", 1, Fault.status(423, "{}", Map.of("Retry-After", "2")));
         Cli.Result result = create();
-        assertTrue(result.err().matches("(?s)Neon is at work on this project \\(423\\); trying again in \\d\\.\\d s\\.\nCreated .*"), result.err());
+        assertTrue(result.err().matches("Neon is at work on this project \\(423\\); trying again in \\d\\.\\d s\\.\n"), result.err());
         assertEquals(0, result.exitCode());
     }
 
-    private Cli.Result create(String... args) {
-        return create(Map.of(), args);
+    private Cli.Result create(String... more) {
+        return create(Map.of(), more);
     }
 
-    private Cli.Result create(Map<String, String> changes, String... args) {
-        List<String> all = new ArrayList<>(List.of("create-branch", "--env-file", envFile.toString()));
-        all.addAll(List.of(args));
-        return Cli.run(sandbox, changes, all.toArray(String[]::new));
+    private Cli.Result create(Map<String, String> changes, String... more) {
+        return Cli.create(sandbox, changes, envFile, more);
+    }
+
+    private String id() {
+        return sandbox.neon().branch(Cli.BRANCH).id;
     }
 
     /** Returns the last connection string that Neon gave out, pooled or direct. */
     private String handedOut(boolean pooled) {
         return sandbox.exchanges().stream()
                 .filter(exchange -> exchange.path().endsWith("/connection_uri") && exchange.query().get("pooled").equals("" + pooled))
-                .map(exchange -> json(exchange.responseBody()).path("uri").asText())
+                .map(exchange -> Cli.json(exchange.responseBody()).path("uri").asText())
                 .reduce((first, second) -> second).orElseThrow();
     }
 
@@ -491,7 +504,7 @@ class CreateBranchTest {
     }
 
     private JsonNode createRequest() {
-        return json(sandbox.exchanges().stream().filter(exchange -> exchange.method().equals("POST") && exchange.path().endsWith("/branches"))
+        return Cli.json(sandbox.exchanges().stream().filter(exchange -> exchange.method().equals("POST") && exchange.path().endsWith("/branches"))
                 .findFirst().orElseThrow().requestBody());
     }
 
@@ -501,17 +514,9 @@ class CreateBranchTest {
                 .map(exchange -> String.valueOf(exchange.status())).toList();
     }
 
-    private static JsonNode json(String text) {
-        try {
-            return NeonHttp.JSON.readTree(text);
-        } catch (JsonProcessingException e) {
-            throw new IllegalStateException(e);
-        }
-    }
-
     private static String sorted(JsonNode object) {
         Map<String, String> fields = new TreeMap<>();
         object.properties().forEach(field -> fields.put(field.getKey(), field.getValue().asText()));
-        return NeonHttp.JSON.valueToTree(fields).toString();
+        return Cli.JSON.valueToTree(fields).toString();
     }
 }

@@ -63,8 +63,6 @@ class LocaleTest {
     private Shell.Result run(Sandbox sandbox, String locale, String command) {
         Map<String, String> environment = new HashMap<>(sandbox.environment());
         environment.put("LC_ALL", locale);
-        environment.put("JAVA", Path.of(System.getProperty("java.home"), "bin", "java").toString());
-        environment.put("CP", System.getProperty("java.class.path"));
-        return Shell.run(folder, environment, "/bin/sh", "-c", command.replace("java ", "\"$JAVA\" -cp \"$CP\" NeonCi "));
+        return Shell.run(folder, environment, "/bin/sh", "-c", command.replace("java ", "'" + String.join("' '", Shell.java()) + "' "));
     }
 }

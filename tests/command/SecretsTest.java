@@ -7,19 +7,21 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.node.TextNode;
 import java.io.IOException;
+import java.net.HttpURLConnection;
 import java.net.URI;
+import java.net.URL;
 import java.net.URLEncoder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.ArrayList;
 import java.util.Base64;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -32,8 +34,6 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** Where secrets may not be: everywhere but in the env file. */
 class SecretsTest {
-
-    private static final String NAME = SandboxAws.APP_ID + "-feature/login";
 
     @TempDir
     Path folder;
@@ -86,7 +86,7 @@ class SecretsTest {
     @CsvSource({"GET,/branches$", "POST,/branches$", "PATCH,/branches/", "GET,/roles$", "GET,/connection_uri$", "DELETE,/branches/"})
     void what_neon_says_of_a_secret_is_not_repeated(String method, String path) {
         boolean isNew = method.equals("POST");
-        SandboxBranch existing = sandbox.neon().add(isNew ? "another" : NAME);
+        SandboxBranch existing = sandbox.neon().add(isNew ? "another" : Cli.BRANCH);
         sandbox.neon().add(SandboxAws.APP_ID + "-gone");
         sandbox.neon().passwords(() -> "npg_AbCdEfGh1234");
         sandbox.neon().roles(existing.id, "neondb_owner");
@@ -97,7 +97,7 @@ class SecretsTest {
                 "neondb_owner%3Anpg_AbCdEfGh1234%40host", "postgresql://neondb_owner:npg AbCdEfGh1234@host/neondb", "neondb_owner:AbCdEfGh1234@host");
         for (String secret : secrets) {
             sandbox.failNoMore();
-            sandbox.fail(method, path, -1, Fault.status(400, NeonHttp.JSON.createObjectNode().put("code", "BAD " + secret)
+            sandbox.fail(method, path, -1, Fault.status(400, Cli.JSON.createObjectNode().put("code", "BAD " + secret)
                     .put("message", "cannot use " + secret + " now").put("request_id", secret).toString(), Map.of("X-Request-ID", "x")));
             Cli.Result result = method.equals("DELETE") ? Cli.run(sandbox, "cleanup-branches", "--output", "json", "--verbose")
                     : create("--expires-in", "1d");
@@ -112,13 +112,13 @@ class SecretsTest {
     void what_an_operation_is_called_is_not_repeated_if_it_is_a_secret(String status) {
         sandbox.neon().operationsTakePolls(1);
         for (String secret : List.of(sandbox.apiKey(), "postgresql://u:p@h/d\nneon-ci: all is well")) {
-            sandbox.fail("GET", "/operations/", -1, Fault.status(200, NeonHttp.JSON.createObjectNode().set("operation",
-                    NeonHttp.JSON.createObjectNode().put("id", "op-1").put("action", "do " + secret).put("status", status)).toString(), Map.of()));
+            sandbox.fail("GET", "/operations/", -1, Fault.status(200, Cli.JSON.createObjectNode().set("operation",
+                    Cli.JSON.createObjectNode().put("id", "op-1").put("action", "do " + secret).put("status", status)).toString(), Map.of()));
             Cli.Result result = create("--wait", "4s");
             assertEquals(1, result.exitCode());
             assertTrue(result.err().contains("do ***"), "the operation is named");
             assertFalse(result.err().contains("p@h") || result.err().contains("all is well"), "a connection string is shown");
-            sandbox.neon().remove(NAME);
+            sandbox.neon().remove(Cli.BRANCH);
             sandbox.failNoMore();
         }
     }
@@ -127,7 +127,7 @@ class SecretsTest {
     @ValueSource(ints = {301, 302, 303, 307, 308})
     void no_credential_follows_a_redirect(int status) {
         try (Sandbox elsewhere = Sandbox.withoutPostgres()) {
-            sandbox.neon().add(NAME);
+            sandbox.neon().add(Cli.BRANCH);
             sandbox.neon().add(SandboxAws.APP_ID + "-gone");
             for (String request : List.of("POST /ssm", "GET /api/.*/branches$", "GET /roles$", "PATCH /branches/",
                     "POST /branches/.*/restore$", "POST /branches$", "GET /amplify/", "DELETE /branches/")) {
@@ -158,43 +158,52 @@ class SecretsTest {
 
     @Tag("slow")
     @Test
-    void no_secret_stands_on_a_command_line_or_in_a_temporary_file_while_a_build_hangs() throws Exception {
+    void no_secret_stands_on_a_command_line_or_in_a_temporary_file_while_a_build_waits() throws Exception {
         Path temporary = Files.createDirectory(folder.resolve("temporary"));
-        sandbox.fail("GET", "/connection_uri$", -1, Fault.hangAfter());
-        ProcessBuilder builder = new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                "-Djava.io.tmpdir=" + temporary, "-cp", System.getProperty("java.class.path"), "NeonCi", "create-branch", "--env-file",
-                envFile.toString(), "--wait", "3s")
+        // The two requests of the build are answered when there is a third.
+        sandbox.hold("GET", "/connection_uri$", 3);
+        ProcessBuilder builder = new ProcessBuilder(Shell.java("create-branch", "--env-file", envFile.toString()))
                 .redirectOutput(folder.resolve("out").toFile())
                 .redirectError(folder.resolve("err").toFile());
         builder.environment().putAll(sandbox.environment());
+        builder.environment().put("JAVA_TOOL_OPTIONS", "-Djava.io.tmpdir=" + temporary);
         Process build = builder.start();
         try {
-            while (build.isAlive() && sandbox.exchanges().stream().noneMatch(exchange -> exchange.path().endsWith("/connection_uri"))) {
-                Thread.onSpinWait();
-            }
+            sandbox.await(exchanges -> !build.isAlive() || exchanges.stream().filter(SecretsTest::asksForConnectionString).count() == 2);
             assertTrue(build.isAlive());
             assertEquals(0, build.descendants().count(), "a child process was started");
             Path commandLine = Path.of("/proc", String.valueOf(build.pid()), "cmdline");
             String seen = Files.exists(commandLine) ? Files.readString(commandLine) : build.info().commandLine().orElse("");
             assertTrue(seen.contains("create-branch"));
             Cli.assertNoSecret(sandbox.secrets(), seen);
-            assertEquals(1, build.waitFor());
+            assertNoSecretInFiles(Set.of(folder.resolve("out"), folder.resolve("err")));
+
+            HttpURLConnection third = (HttpURLConnection) new URL(sandbox.address() + "/api/v2/connection_uri").openConnection();
+            assertEquals(401, third.getResponseCode());
+            assertEquals(0, build.waitFor());
         } finally {
             build.destroyForcibly();
         }
+        Files.delete(envFile);
+        assertNoSecretInFiles(Set.of(folder.resolve("out"), folder.resolve("err")));
+    }
+
+    private static boolean asksForConnectionString(Exchange exchange) {
+        return exchange.path().endsWith("/connection_uri");
+    }
+
+    private void assertNoSecretInFiles(Set<Path> expected) throws IOException {
         try (Stream<Path> files = Files.walk(folder).filter(Files::isRegularFile)) {
-            List<Path> left = files.toList();
-            assertEquals(Set.of(folder.resolve("out"), folder.resolve("err")), new HashSet<>(left));
-            for (Path file : left) {
+            Set<Path> there = files.collect(Collectors.toSet());
+            assertEquals(expected, there);
+            for (Path file : there) {
                 Cli.assertNoSecret(sandbox.secrets(), Files.readString(file));
             }
         }
     }
 
     private Cli.Result create(String... more) {
-        List<String> args = new ArrayList<>(List.of("create-branch", "--env-file", envFile.toString(), "-v"));
-        args.addAll(List.of(more));
-        return Cli.run(sandbox, args.toArray(String[]::new));
+        return Cli.create(sandbox, Map.of(), envFile, Stream.concat(Stream.of("-v"), Stream.of(more)).toArray(String[]::new));
     }
 
     /** Returns what a text becomes on the way through the usual encodings. */

@@ -45,7 +45,6 @@ class TerminalTest {
     }
 
     private static String command() {
-        return "'" + Path.of(System.getProperty("java.home"), "bin", "java") + "' -cp '" + System.getProperty("java.class.path")
-                + "' NeonCi create-branch";
+        return "'" + String.join("' '", Shell.java("create-branch")) + "'";
     }
 }

@@ -33,7 +33,6 @@ import org.junit.jupiter.api.io.TempDir;
 @Tag("slow")
 class FaultMatrixTest {
 
-    private static final String NAME = SandboxAws.APP_ID + "-feature/login";
     private static final String ORPHAN = SandboxAws.APP_ID + "-gone";
     private static final String OLD = "A=1\n";
 
@@ -143,19 +142,16 @@ class FaultMatrixTest {
                 closeWhenAsked(cell, sandbox);
             }
 
-            long start = System.nanoTime();
-            // Long enough for a machine that has other things to do too; short where it is given up.
-            String wait = !cell.succeeds() ? "1s" : hangs(cell.fault()) ? "20s" : "60s";
+            // Short where it is given up. A hanging request takes half of the time there is: the other half is for the rest of the run.
+            String wait = !cell.succeeds() ? "1s" : hangs(cell.fault()) ? "40s" : "5m";
             Cli.Result result = command(cell, sandbox, envFile, wait);
-            long seconds = Duration.ofNanos(System.nanoTime() - start).toSeconds();
 
             assertEquals(cell.succeeds() ? 0 : 1, result.exitCode(), result.err());
-            assertTrue(cell.succeeds() || seconds < 30, () -> "it took " + seconds + " s");
             assertSpeaksClearly(result);
             assertHarmedNothing(cell, sandbox, envFile, result);
             if (!isGone) {
                 sandbox.failNoMore();
-                assertEquals(0, command(cell, sandbox, envFile, "60s").exitCode());
+                assertEquals(0, command(cell, sandbox, envFile, "5m").exitCode());
                 assertHarmedNothing(cell, sandbox, envFile, new Cli.Result(0, "", ""));
                 assertFalse(sandbox.neon().hasBranch(ORPHAN));
             }
@@ -172,18 +168,18 @@ class FaultMatrixTest {
         SandboxNeon neon = sandbox.neon();
         neon.operationsTake(Duration.ZERO);
         switch (cell.run()) {
-            case "again", "expires", "reset" -> neon.add(NAME);
-            case "bare" -> neon.add(NAME).withoutCompute();
+            case "again", "expires", "reset" -> neon.add(Cli.BRANCH);
+            case "bare" -> neon.add(Cli.BRANCH).withoutCompute();
             case "busy" -> neon.operationsTakePolls(1);
             case "init" -> sandbox.fail("GET", "/branches\\?search", 1, Fault.status(200, """
-                    {"branches":[{"id":"%s","name":"%s","current_state":"init"}]}""".formatted(neon.add(NAME).id, NAME), Map.of()));
+                    {"branches":[{"id":"%s","name":"%s","current_state":"init"}]}""".formatted(neon.add(Cli.BRANCH).id, Cli.BRANCH), Map.of()));
             case "paged" -> {
-                neon.add(NAME + "-2");
-                neon.add(NAME + "-3");
+                neon.add(Cli.BRANCH + "-2");
+                neon.add(Cli.BRANCH + "-3");
                 neon.maximumPageSize(1);
             }
             case "cleanup" -> {
-                neon.add(NAME);
+                neon.add(Cli.BRANCH);
                 neon.add(ORPHAN);
                 neon.maximumPageSize(1);
                 sandbox.aws().maximumPageSize(1);
@@ -193,21 +189,20 @@ class FaultMatrixTest {
     }
 
     private static Cli.Result command(Cell cell, Sandbox sandbox, Path envFile, String wait) {
-        List<String> args = new ArrayList<>(List.of(cell.run().equals("cleanup") ? "cleanup-branches" : "create-branch",
-                "--wait", wait, "--verbose"));
+        String more = switch (cell.run()) {
+            case "cleanup" -> "cleanup-branches";
+            case "parent" -> "create-branch --parent-branch production";
+            case "role" -> "create-branch --role-name neondb_owner";
+            case "expires" -> "create-branch --expires-in 7d";
+            case "reset" -> "create-branch --reset";
+            default -> "create-branch";
+        };
+        List<String> args = new ArrayList<>(List.of(more.split(" ")));
+        args.addAll(List.of("--wait", wait, "--verbose"));
         if (!cell.run().equals("cleanup")) {
             args.addAll(List.of("--env-file", envFile.toString()));
         }
-        args.addAll(switch (cell.run()) {
-            case "parent" -> List.of("--parent-branch", "production");
-            case "role" -> List.of("--role-name", "neondb_owner");
-            case "expires" -> List.of("--expires-in", "7d");
-            case "reset" -> List.of("--reset");
-            default -> List.of();
-        });
-        Map<String, String> key = cell.run().equals("key") ? Map.of()
-                : Map.of("NEON_API_KEY_PARAM", "", "NEON_API_KEY", sandbox.apiKey());
-        return Cli.run(sandbox, key, args.toArray(String[]::new));
+        return Cli.run(sandbox, cell.run().equals("key") ? Map.of() : Cli.withKey(sandbox), args.toArray(String[]::new));
     }
 
     private static Fault fault(String name) {
@@ -234,9 +229,8 @@ class FaultMatrixTest {
     /** Lets the server go away under the request, so that the connections after that are refused. */
     private static void closeWhenAsked(Cell cell, Sandbox sandbox) {
         Thread watcher = new Thread(() -> {
-            while (sandbox.exchanges().stream().noneMatch(exchange -> exchange.method().equals(cell.method()) && exchange.status() == 0)) {
-                Thread.onSpinWait();
-            }
+            sandbox.await(exchanges -> exchanges.stream()
+                    .anyMatch(exchange -> exchange.method().equals(cell.method()) && exchange.status() == 0));
             sandbox.close();
         });
         watcher.setDaemon(true);
@@ -257,19 +251,13 @@ class FaultMatrixTest {
         assertTrue(neon.hasBranch("production"));
         boolean isCleanup = cell.run().equals("cleanup");
         if (isCleanup) {
-            assertTrue(neon.hasBranch(NAME), "a live branch is gone");
+            assertTrue(neon.hasBranch(Cli.BRANCH), "a live branch is gone");
         } else if (result.exitCode() != 0) {
             assertEquals("", result.out());
         }
-        assertEquals(isCleanup || result.exitCode() != 0 ? OLD : OLD + written(neon), Files.readString(envFile));
+        assertEquals(isCleanup || result.exitCode() != 0 ? OLD : OLD + Cli.written(sandbox, Cli.BRANCH), Files.readString(envFile));
         try (Stream<Path> files = Files.list(envFile.getParent())) {
             assertEquals(List.of(envFile), files.toList());
         }
-    }
-
-    private static String written(SandboxNeon neon) {
-        String direct = neon.connectionString(NAME);
-        String computeId = neon.branch(NAME).computes.get(0).id();
-        return "DATABASE_URL=\"" + direct.replace(computeId, computeId + "-pooler") + "\"\nDATABASE_URL_UNPOOLED=\"" + direct + "\"\n";
     }
 }

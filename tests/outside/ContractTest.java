@@ -1,6 +1,7 @@
 //DEPS com.atlassian.oai:swagger-request-validator-core:2.46.0
 //SOURCES ../command/Cli.java
 //SOURCES ../sandbox/Shell.java
+//SOURCES Npm.java
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -12,40 +13,32 @@ import com.atlassian.oai.validator.model.SimpleResponse;
 import com.atlassian.oai.validator.report.LevelResolver;
 import com.atlassian.oai.validator.report.ValidationReport;
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
- * Holds every request of the commands and every answer of the sandbox against Neon's OpenAPI document, which is fetched through npm and
- * kept in the user's cache.
+ * Holds every request of the commands and every answer of the sandbox against Neon's OpenAPI document, which npm brings.
  */
 class ContractTest {
 
-    private static final String PACKAGE = "@neondatabase/api-client@2.7.3";
     private static final String DOCUMENT = "public-v2-for-users.gen.yaml";
-    private static final String NAME = SandboxAws.APP_ID + "-feature/login";
 
     private static OpenApiInteractionValidator neon;
-
-    @TempDir
-    static Path download;
 
     @TempDir
     Path folder;
@@ -54,7 +47,7 @@ class ContractTest {
 
     @BeforeAll
     static void read() throws IOException {
-        Path document = document();
+        Path document = Npm.packages("@neondatabase/api-client@2.7.3").resolve("node_modules/@neondatabase/api-client").resolve(DOCUMENT);
         neon = OpenApiInteractionValidator.createForInlineApiSpecification(Files.readString(document))
                 .withResolveCombinators(true)
                 // The judge would let any parameter pass, misspelt ones too.
@@ -95,7 +88,7 @@ class ContractTest {
 
     @Test
     void the_sandbox_refuses_as_neon_does() {
-        sandbox.neon().add(NAME);
+        sandbox.neon().add(Cli.BRANCH);
         sandbox.fail("GET", "/branches$", 1, Fault.status(200, "{\"branches\":[],\"annotations\":{},\"pagination\":{}}", Map.of()));
         succeed("create-branch");
         sandbox.neon().branchesLimit(2);
@@ -103,7 +96,7 @@ class ContractTest {
         sandbox.fail("DELETE", "", 1, Fault.neon(422, "", "cannot delete branch that has children"));
         sandbox.neon().add(SandboxAws.APP_ID + "-gone");
         fail("cleanup-branches");
-        sandbox.neon().branch(NAME).makeProtected();
+        sandbox.neon().branch(Cli.BRANCH).makeProtected();
         fail("create-branch", "--expires-in", "1d");
         fail("create-branch", "--project-id", "no-such-project");
         fail("create-branch", "--role-name", "nobody");
@@ -113,7 +106,7 @@ class ContractTest {
 
     @Test
     void what_the_sandbox_answers_others_is_as_neon_says() throws Exception {
-        String branchId = sandbox.neon().add(NAME).id;
+        String branchId = sandbox.neon().add(Cli.BRANCH).id;
         for (String path : List.of("", "/branches/count", "/branches/" + branchId,
                 "/branches/" + branchId + "/roles/neondb_owner/reveal_password", "/branches/br-none",
                 "/operations/00000000-0000-4000-8000-000000000000")) {
@@ -188,45 +181,13 @@ class ContractTest {
     }
 
     private Cli.Result run(String... args) {
-        List<String> all = new ArrayList<>(List.of(args));
-        if (args[0].equals("create-branch")) {
-            all.addAll(List.of("--env-file", folder.resolve(".env").toString()));
-        }
-        return Cli.run(sandbox, all.toArray(String[]::new));
+        String[] more = Arrays.copyOfRange(args, 1, args.length);
+        return args[0].equals("create-branch") ? Cli.create(sandbox, folder.resolve(".env"), more) : Cli.cleanUp(sandbox, more);
     }
 
     private void ask(String method, String path, String key) throws IOException, InterruptedException {
         HttpRequest request = HttpRequest.newBuilder(URI.create(sandbox.address() + "/api/v2/projects/" + SandboxNeon.PROJECT_ID + path))
                 .method(method, HttpRequest.BodyPublishers.noBody()).header("Authorization", "Bearer " + key).build();
         HttpClient.newHttpClient().send(request, HttpResponse.BodyHandlers.discarding());
-    }
-
-    /** Returns where the document is. Without it there is nothing to test by: a failure in CI, skipped elsewhere. */
-    private static Path document() throws IOException {
-        String cache = System.getenv().getOrDefault("JBANG_CACHE_DIR", Path.of(System.getProperty("user.home"), ".cache").toString());
-        Path kept = Path.of(cache, "neon-ci", PACKAGE.replaceAll("[@/]+", "-").substring(1), DOCUMENT);
-        if (!Files.exists(kept)) {
-            String problem = fetch();
-            boolean isCi = "true".equals(System.getenv("CI"));
-            Assumptions.assumeTrue(problem == null || isCi, () -> "there is no OpenAPI document of Neon's: " + problem);
-            assertEquals(null, problem, "npm brings no OpenAPI document of Neon's");
-            Files.createDirectories(kept.getParent());
-            Path whole = kept.resolveSibling(ProcessHandle.current().pid() + ".tmp");
-            Files.copy(download.resolve("package").resolve(DOCUMENT), whole);
-            Files.move(whole, kept, StandardCopyOption.ATOMIC_MOVE);
-        }
-        return kept;
-    }
-
-    /** Fetches the package. Returns null, or why it is not there. */
-    private static String fetch() {
-        try {
-            Shell.Result packed = Shell.run(download, System.getenv(), "npm", "pack", "--loglevel=error", PACKAGE);
-            Shell.Result unpacked = packed.exitCode() != 0 ? packed
-                    : Shell.run(download, System.getenv(), "tar", "-xzf", packed.out().strip(), "package/" + DOCUMENT);
-            return unpacked.exitCode() == 0 ? null : unpacked.err().lines().findFirst().orElse("npm does not say why");
-        } catch (UncheckedIOException e) {
-            return e.getMessage();
-        }
     }
 }

@@ -1,6 +1,7 @@
 //DEPS io.github.cdimascio:dotenv-java:3.2.0
 //SOURCES ../command/Cli.java
 //SOURCES ../sandbox/Shell.java
+//SOURCES Npm.java
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
@@ -10,14 +11,12 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import io.github.cdimascio.dotenv.Dotenv;
 import io.github.cdimascio.dotenv.DotenvException;
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.net.URI;
 import java.net.URLDecoder;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -40,7 +39,9 @@ import org.junit.jupiter.api.io.TempDir;
 @Tag("slow")
 class EnvFileReadersTest {
 
-    private static final List<String> PACKAGES = List.of("dotenv@18.0.10", "@next/env@16.4.6", "vite@8.3.8");
+    private static final String[] PACKAGES = {"dotenv@18.0.10", "@next/env@16.4.6", "vite@8.3.8"};
+    private static final String NODE_22 = "22.23.3";
+    private static final String NODE_24 = "24.21.0";
 
     /** Each character that a connection string must encode, or that a shell or a parser of env files acts upon. */
     private static final String PASSWORD = "npg_$\"'`\\@/#+ :?%&=;{}[]()<>^|~!*,é日😀$HOME${HOME}$(id)%20\\n";
@@ -147,11 +148,10 @@ class EnvFileReadersTest {
         sandbox.forgetExchanges();
         if (isRaw) {
             String uri = "postgresql://neondb_owner:" + password + "@ep-x.c-2.eu-central-1.aws.neon.invalid/neondb?sslmode=require";
-            String answer = NeonHttp.JSON.createObjectNode().put("uri", uri).toString();
+            String answer = Cli.JSON.createObjectNode().put("uri", uri).toString();
             sandbox.fail("GET", "/connection_uri$", 2, Fault.status(200, answer, Map.of()));
         }
-        Cli.Result created = Cli.run(sandbox, Map.of("NEON_API_KEY_PARAM", "", "NEON_API_KEY", sandbox.apiKey()), "create-branch",
-                "--branch-name", name, "--env-file", made.folder().resolve(".env").toString());
+        Cli.Result created = Cli.create(sandbox, Cli.withKey(sandbox), made.folder().resolve(".env"), "--branch-name", name);
         assertEquals(0, created.exitCode(), created.err());
         cases.add(new Case(name, made.folder(), password, handedOut(sandbox, true), handedOut(sandbox, false), unreadableBy));
     }
@@ -160,13 +160,13 @@ class EnvFileReadersTest {
     private static String handedOut(Sandbox sandbox, boolean pooled) throws IOException {
         Exchange answer = sandbox.exchanges().stream().filter(exchange -> String.valueOf(pooled).equals(exchange.query().get("pooled")))
                 .findFirst().orElseThrow();
-        return NeonHttp.JSON.readTree(answer.responseBody()).path("uri").asText()
+        return Cli.JSON.readTree(answer.responseBody()).path("uri").asText()
                 .replace(RAW_PASSWORD, SandboxHttp.encode(RAW_PASSWORD));
     }
 
     @TestFactory
     Stream<DynamicTest> npms_dotenv() {
-        return cells("dotenv", node(packages(), """
+        return cells("dotenv", node(NODE_22, Npm.packages(PACKAGES), """
                 import dotenv from 'dotenv';
                 const read = folder => {
                     const processEnv = {};
@@ -177,28 +177,26 @@ class EnvFileReadersTest {
 
     @TestFactory
     Stream<DynamicTest> nexts_env() {
-        return cells("@next/env", node(packages(), """
+        return cells("@next/env", node(NODE_22, Npm.packages(PACKAGES), """
                 import next from '@next/env';
                 const read = folder => next.loadEnvConfig(folder, false, { info() {}, error() {} }, true).parsedEnv ?? {};"""));
     }
 
     @TestFactory
     Stream<DynamicTest> vites_load_env() {
-        return cells("vite", node(packages(), """
+        return cells("vite", node(NODE_22, Npm.packages(PACKAGES), """
                 import { loadEnv } from 'vite';
                 const read = folder => loadEnv('production', folder, '');"""));
     }
 
     @TestFactory
     Stream<DynamicTest> nodes_env_file() {
-        assumeTrue(System.getenv("CI") != null || Shell.run(folder, Map.of(), "/usr/bin/env", "node", "--version").exitCode() == 0,
-                "there is no node here");
-        return cells("node", node(folder, """
+        return Stream.of(NODE_22, NODE_24).flatMap(version -> cells("node " + version, node(version, folder, """
                 import { spawnSync } from 'node:child_process';
                 import { existsSync } from 'node:fs';
                 const print = ['-p', 'JSON.stringify(process.env)'];
                 const read = folder => existsSync(folder + '/.env') ? JSON.parse(spawnSync(process.execPath,
-                        ['--env-file=' + folder + '/.env', ...print], { encoding: 'utf8', env: {} }).stdout) : {};"""));
+                        ['--env-file=' + folder + '/.env', ...print], { encoding: 'utf8', env: {} }).stdout) : {};""")));
     }
 
     @TestFactory
@@ -269,9 +267,13 @@ class EnvFileReadersTest {
         return meanings;
     }
 
-    /** Reads all files in one process of node's, with a script that says how to read one. */
-    private static Map<String, Map<String, String>> node(Path place, String script) {
-        return run(place, "node", "--input-type=module", "-e", script + """
+    /** Reads all files in one process of this version of Node, with a script that says how to read one. */
+    private static Map<String, Map<String, String>> node(String version, Path place, String script) {
+        // What npm's package "node" installs by a script, for this machine.
+        String machine = (System.getProperty("os.name").startsWith("Mac") ? "darwin" : "linux")
+                + (System.getProperty("os.arch").equals("aarch64") ? "-arm64" : "-x64");
+        Path node = Npm.packages("node-" + machine + "@" + version).resolve("node_modules/node-" + machine + "/bin/node");
+        return run(place, node.toString(), "--input-type=module", "-e", script + """
 
                 for (const folder of process.argv.slice(1)) {
                     const entries = Object.entries(read(folder)).map(entry => entry.join('='));
@@ -296,41 +298,5 @@ class EnvFileReadersTest {
 
     private static List<String> folders() {
         return cases.stream().flatMap(file -> Stream.of(file.folder(), file.before())).map(Path::toString).toList();
-    }
-
-    /** Returns a folder with the packages, from the cache or from npm. Without npm the tests are skipped, but never on a build server. */
-    private static Path packages() {
-        String cache = System.getenv("JBANG_CACHE_DIR");
-        Path packages = (cache == null ? Path.of(System.getProperty("user.home"), ".cache") : Path.of(cache))
-                .resolve("neon-ci-tests").resolve(String.join("_", PACKAGES).replace('/', '-'));
-        if (!Files.exists(packages)) {
-            String problem = install(packages);
-            assumeTrue(problem.isEmpty() || "true".equals(System.getenv("CI")), () -> "npm does not install " + PACKAGES + ": " + problem);
-            assertEquals("", problem, "npm does not install " + PACKAGES);
-        }
-        return packages;
-    }
-
-    /** Installs the packages. Returns what went wrong, or nothing. */
-    private static String install(Path target) {
-        try {
-            Files.createDirectories(target.getParent());
-            Path place = Files.createTempDirectory(target.getParent(), "install-");
-            try {
-                List<String> command = new ArrayList<>(List.of("npm", "install", "--no-audit", "--no-fund", "--ignore-scripts"));
-                command.addAll(List.of("--loglevel=error", "--prefix", "."));
-                command.addAll(PACKAGES);
-                Shell.Result installed = Shell.run(place, System.getenv(), command.toArray(String[]::new));
-                if (installed.exitCode() == 0) {
-                    Files.move(place, target, StandardCopyOption.ATOMIC_MOVE);
-                }
-                return Files.exists(target) ? "" : installed.err().isEmpty() ? "exit code " + installed.exitCode() : installed.err();
-            } finally {
-                Shell.run(target.getParent(), Map.of(), "rm", "-rf", place.toString());
-            }
-        } catch (IOException | UncheckedIOException e) {
-            // Another run may have been first, and what it installed serves as well.
-            return Files.exists(target) ? "" : e.getMessage();
-        }
     }
 }

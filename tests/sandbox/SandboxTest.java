@@ -9,6 +9,7 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.net.Socket;
 import java.net.SocketException;
 import java.net.SocketTimeoutException;
@@ -20,6 +21,9 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
@@ -34,9 +38,11 @@ class SandboxTest {
     private static final int PATIENCE_MILLIS = 10_000;
 
     private final Sandbox sandbox = Sandbox.withoutPostgres();
+    private final ExecutorService threads = Executors.newCachedThreadPool();
 
     @AfterEach
     void close() {
+        threads.shutdownNow();
         sandbox.close();
     }
 
@@ -217,14 +223,38 @@ class SandboxTest {
 
     @ParameterizedTest
     @ValueSource(booleans = {false, true})
-    void a_request_that_hangs_may_have_taken_effect_and_gets_no_answer(boolean takesEffect) throws InterruptedException {
+    void a_request_that_hangs_may_have_taken_effect_and_gets_no_answer(boolean takesEffect) {
         sandbox.fail("POST", "/branches$", 1, takesEffect ? Fault.hangAfter() : Fault.hangBefore());
         assertThrows(SocketTimeoutException.class, () -> send("POST", "/branches", "Authorization: Bearer " + sandbox.apiKey() + "\r\n",
                 "{\"branch\":{\"name\":\"x\"}}", 500));
-        while (sandbox.exchanges().isEmpty()) {
-            Thread.sleep(10);
-        }
+        sandbox.await(exchanges -> !exchanges.isEmpty());
         assertEquals(takesEffect, sandbox.neon().hasBranch("x"));
+    }
+
+    @Test
+    void held_requests_are_seen_and_are_answered_when_all_have_come() throws Exception {
+        sandbox.hold("GET", "/branches$", 3);
+        List<CompletableFuture<Reply>> replies = new ArrayList<>();
+        for (int i = 1; i <= 3; i++) {
+            int come = i;
+            replies.add(CompletableFuture.supplyAsync(() -> unchecked("GET", "/branches"), threads));
+            if (come < 3) {
+                sandbox.await(exchanges -> exchanges.size() == come);
+                assertEquals(0, sandbox.exchanges().get(0).status());
+            }
+        }
+        for (CompletableFuture<Reply> reply : replies) {
+            assertEquals(200, reply.get().status());
+        }
+        assertEquals(200, neon("GET", "/branches", "").status());
+        assertEquals(List.of(200, 200, 200, 200), sandbox.exchanges().stream().map(Exchange::status).toList());
+    }
+
+    @Test
+    void the_world_changes_once_when_told_and_before_the_request_takes_effect() throws IOException {
+        sandbox.when("GET", "/branches$", () -> sandbox.neon().add("x"));
+        assertEquals(2, json(neon("GET", "/branches", "")).path("branches").size());
+        assertEquals(2, json(neon("GET", "/branches", "")).path("branches").size());
     }
 
     @Test
@@ -260,6 +290,14 @@ class SandboxTest {
 
     private Reply neon(String method, String path, String body) throws IOException {
         return send(method, path, "Authorization: Bearer " + sandbox.apiKey() + "\r\n", body, PATIENCE_MILLIS);
+    }
+
+    private Reply unchecked(String method, String path) {
+        try {
+            return neon(method, path, "");
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     /** Sends a request to the project's part of the API over a socket, since an HTTP client has ways of its own to deal with faults. */
