@@ -14,7 +14,7 @@ import java.util.stream.Collectors;
 final class SandboxBranch {
 
     /** A branch's compute; {@code suspendTimeout} is in seconds, 0 for the default and -1 for never. */
-    record Compute(String id, String type, long suspendTimeout, Instant createdAt) {
+    record Compute(String id, String type, long suspendTimeout, Instant createdAt, boolean isDisabled) {
     }
 
     /** The branch's id, {@code br-…}. It never changes. */
@@ -33,7 +33,6 @@ final class SandboxBranch {
     volatile String initSource = "parent-data";
     volatile Instant createdAt = now();
     volatile Instant updatedAt = createdAt;
-    volatile Instant stateChangedAt = createdAt;
     volatile Instant expiresAt;
     volatile Instant lastResetAt;
 
@@ -78,6 +77,13 @@ final class SandboxBranch {
 
     SandboxBranch withoutCompute() {
         computes = List.of();
+        return this;
+    }
+
+    /** Lets nobody connect to the branch's read-write compute. */
+    SandboxBranch disableCompute() {
+        computes = computes.stream().map(compute -> !"read_write".equals(compute.type()) ? compute
+                : new Compute(compute.id(), compute.type(), compute.suspendTimeout(), compute.createdAt(), true)).toList();
         return this;
     }
 

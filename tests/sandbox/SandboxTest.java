@@ -93,6 +93,19 @@ class SandboxTest {
         assertFalse(own.equals(production));
     }
 
+    @Test
+    void a_connection_strings_host_is_its_computes_with_pooler_after_the_id_if_pooled() throws IOException {
+        SandboxBranch branch = sandbox.neon().add("x").disableCompute();
+        JsonNode endpoint = json(neon("GET", "/branches/" + branch.id + "/endpoints", "")).path("endpoints").path(0);
+        String id = endpoint.path("id").asText();
+        String host = endpoint.path("host").asText();
+        assertTrue(endpoint.path("disabled").asBoolean());
+        assertEquals(host, id + "." + endpoint.path("proxy_host").asText());
+        String query = "/connection_uri?role_name=neondb_owner&database_name=neondb&branch_id=" + branch.id + "&pooled=";
+        assertEquals(host, URI.create(json(neon("GET", query + "false", "")).path("uri").asText()).getHost());
+        assertEquals(host.replace(id, id + "-pooler"), URI.create(json(neon("GET", query + "true", "")).path("uri").asText()).getHost());
+    }
+
     @ParameterizedTest
     @CsvSource(delimiter = '|', textBlock = """
             a used name      | production | 409 | BRANCH_ALREADY_EXISTS
