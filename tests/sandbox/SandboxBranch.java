@@ -1,3 +1,4 @@
+import java.time.Duration;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.Arrays;
@@ -73,6 +74,14 @@ final class SandboxBranch {
         this.createdAt = createdAt;
         updatedAt = createdAt;
         return this;
+    }
+
+    /** Moves the branch's times this much into the past. */
+    void age(Duration time) {
+        createdAt = createdAt.minus(time);
+        updatedAt = updatedAt.minus(time);
+        expiresAt = expiresAt == null ? null : expiresAt.minus(time);
+        lastResetAt = lastResetAt == null ? null : lastResetAt.minus(time);
     }
 
     SandboxBranch withoutCompute() {

@@ -105,6 +105,30 @@ final class SandboxNeon {
         drop(branch(nameOrId));
     }
 
+    /** Gives a branch another name, as if someone had done it in Neon's console. */
+    synchronized void rename(String nameOrId, String name) {
+        branch(nameOrId).name = name;
+    }
+
+    /**
+     * Leaves what an instant restore of a branch to its present state leaves: a backup beside it, which its children have as their parent
+     * from now on. Returns the backup.
+     */
+    synchronized SandboxBranch restoreInstantly(String nameOrId) {
+        SandboxBranch branch = branch(nameOrId);
+        SandboxBranch backup = create(branch.name + "_old_" + SandboxBranch.now(), branch, false, List.of());
+        branches.values().stream().filter(child -> child != backup && branch.id.equals(child.parentId))
+                .forEach(child -> child.parentId = backup.id);
+        backup.parentId = branch.parentId;
+        return backup;
+    }
+
+    /** Lets this much time pass for all branches: they are so much older, and those that expire within it are gone. */
+    synchronized void passTime(Duration time) {
+        branches().forEach(branch -> branch.age(time));
+        branches().stream().filter(branch -> branch.expiresAt != null && !branch.expiresAt.isAfter(Instant.now())).forEach(this::drop);
+    }
+
     /** Returns the direct connection string of a branch, given by its name or id, for its first role and database. */
     synchronized String connectionString(String nameOrId) {
         SandboxBranch branch = branch(nameOrId);

@@ -172,6 +172,9 @@ final class SandboxNeonApi {
         checkUnused(name);
         boolean schemaOnly = "schema-only".equals(wanted.path("init_source").asText());
         Instant expiresAt = expiration(wanted.path("expires_at"));
+        if (expiresAt != null && wanted.path("protected").asBoolean()) {
+            throw new Refusal(422, "cannot set an expiration on a default, protected or parent branch");
+        }
         checkParent(parent);
         checkLimits(schemaOnly);
         List<SandboxBranch.Compute> computes = new ArrayList<>();

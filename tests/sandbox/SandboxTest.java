@@ -148,6 +148,49 @@ class SandboxTest {
         assertEquals(422, neon("POST", "/branches", "{\"branch\":{\"name\":\"y\",\"parent_id\":\"" + id + "\"}}").status());
     }
 
+    @ParameterizedTest
+    @CsvSource({"production, 422", "protected, 422", "parent, 422", "child, 200"})
+    void an_expiry_is_set_and_taken_back_where_a_branch_may_expire(String name, int status) throws IOException {
+        sandbox.neon().add("protected").makeProtected();
+        sandbox.neon().add("parent");
+        sandbox.neon().add("child", "parent");
+        SandboxBranch branch = sandbox.neon().branch(name);
+        Instant soon = SandboxBranch.now().plus(Duration.ofDays(3));
+        assertEquals(status, neon("PATCH", "/branches/" + branch.id, "{\"branch\":{\"expires_at\":\"" + soon + "\"}}").status());
+        assertEquals(status == 200 ? soon : null, branch.expiresAt);
+        assertEquals(200, neon("PATCH", "/branches/" + branch.id, "{\"branch\":{\"expires_at\":null}}").status());
+        assertEquals(null, branch.expiresAt);
+    }
+
+    @Test
+    void a_protected_branch_is_not_made_to_expire() throws IOException {
+        Instant soon = Instant.now().plus(Duration.ofDays(3));
+        assertEquals(422, neon("POST", "/branches",
+                "{\"branch\":{\"name\":\"x\",\"protected\":true,\"expires_at\":\"" + soon + "\"}}").status());
+    }
+
+    @Test
+    void an_expired_branch_is_gone_when_its_time_has_passed() {
+        SandboxBranch branch = sandbox.neon().add("x").expiresAt(Instant.now().plus(Duration.ofDays(3)));
+        Instant madeAt = branch.createdAt;
+        sandbox.neon().passTime(Duration.ofDays(2));
+        assertTrue(sandbox.neon().hasBranch("x"));
+        assertEquals(madeAt.minus(Duration.ofDays(2)), branch.createdAt);
+        sandbox.neon().passTime(Duration.ofDays(1));
+        assertFalse(sandbox.neon().hasBranch("x"));
+        assertTrue(sandbox.neon().hasBranch("production"));
+    }
+
+    @Test
+    void an_instant_restore_leaves_a_backup_that_the_children_are_of() {
+        sandbox.neon().add("child");
+        SandboxBranch backup = sandbox.neon().restoreInstantly("production");
+        assertTrue(backup.name.matches("production_old_\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\dZ"), backup.name);
+        assertEquals(backup.id, sandbox.neon().branch("child").parentId);
+        assertEquals(null, backup.parentId);
+        assertTrue(sandbox.neon().branch("production").isDefault && !backup.isDefault);
+    }
+
     @Test
     void a_branch_is_not_ready_until_it_was_asked_for_often_enough() throws IOException {
         sandbox.neon().operationsTake(Duration.ZERO);
