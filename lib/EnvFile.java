@@ -11,23 +11,24 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.FileAttribute;
 import java.nio.file.attribute.PosixFileAttributeView;
-import java.nio.file.attribute.PosixFilePermission;
-import java.nio.file.attribute.UserPrincipal;
+import java.nio.file.attribute.PosixFileAttributes;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
 import java.time.Instant;
-import java.util.EnumSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.concurrent.ThreadLocalRandom;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
  * An env file such as {@code .env}: sets entries and leaves every other byte as it was.
  *
- * <p>The file is only ever replaced whole, by a move of a finished temporary file, so whoever reads it finds the old or the new one.
+ * <p>The file is replaced whole, by a move of a finished temporary file, so whoever reads it finds the old or the new one.
  */
 final class EnvFile {
 
@@ -42,14 +43,14 @@ final class EnvFile {
     /** The end of a line also for those to whom a bare carriage return is one: what comes after it is another entry. */
     private static final Pattern LINE_END = Pattern.compile("\\r+\\n?|\\n|\\z");
 
-    /** What may stand between double quotes and be read as itself by dotenv, dotenv-expand, node and bash alike. */
-    private static final Pattern PLAIN_VALUE = Pattern.compile("[\\x21-\\x7e&&[^\"$`\\\\]]*");
+    /** What bash would do after an assignment, on the same line: another assignment, or another command. */
+    private static final Pattern MORE = Pattern.compile("[ \\t](export[ \\t]+)?[A-Za-z_]\\w*=|(;|&&|\\|\\|)[ \\t]+\\S|(?<=[\"'`])(;|&&|\\|\\|)");
+
+    /** What may stand between quotes of either kind and be read as itself by dotenv, dotenv-expand, node and bash alike. */
+    private static final Pattern PLAIN_VALUE = Pattern.compile("[\\x21-\\x7e&&[^\"'$`\\\\]]*");
 
     /** UTF-8's byte order mark, decoded byte by byte. */
     private static final String BYTE_ORDER_MARK = "\u00ef\u00bb\u00bf";
-
-    private static final Set<PosixFilePermission> OWNER_ONLY =
-            EnumSet.of(PosixFilePermission.OWNER_READ, PosixFilePermission.OWNER_WRITE);
 
     private static final String TEMPORARY_PREFIX = ".env.neon-ci-";
 
@@ -75,6 +76,9 @@ final class EnvFile {
         try {
             Path file = followLinks();
             String merged = merge(read(file), placeholders);
+            if (!Files.isDirectory(file.getParent())) {
+                throw new FileSystemException(path.toString(), null, "its folder is not there");
+            }
             if (!Files.isWritable(file.getParent())) {
                 throw new FileSystemException(path.toString(), null, "no file can be made in its folder");
             }
@@ -97,52 +101,67 @@ final class EnvFile {
         entries.forEach((key, value) -> values.put(key, value.value()));
         try {
             Path file = followLinks();
-            String content = read(file);
-            String merged = merge(content, values);
-            if (merged.equals(content) && isPrivate(file)) {
-                return;
-            }
-            Path temporary = writeTemporary(file, merged);
-            try {
-                Files.move(temporary, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
-            } catch (IOException e) {
-                Files.deleteIfExists(temporary);
-                throw e;
-            }
+            String content;
+            String merged;
+            do {
+                content = read(file);
+                merged = merge(content, values);
+            } while (!merged.equals(content) && !replace(file, content, merged));
         } catch (IOException e) {
             throw failure(e);
         }
     }
 
+    /** Returns false, and has changed nothing, if another run has changed the file meanwhile. */
+    private boolean replace(Path file, String content, String merged) throws IOException {
+        Path temporary = writeTemporary(file, merged);
+        try {
+            if (!read(file).equals(content)) {
+                return false;
+            }
+            Files.move(temporary, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+        } catch (FileSystemException e) {
+            if (!Files.isWritable(file)) {
+                throw e;
+            }
+            // A file that is mounted by itself, as into a container, takes a new content and no other file in its place.
+            Files.write(file, bytes(merged));
+        } finally {
+            Files.deleteIfExists(temporary);
+        }
+        return true;
+    }
+
     /**
      * Returns the content with the entries set: each where its key first stood, or else at the end; further entries of the same key are
-     * dropped. The values stand in double quotes, because a bare {@code &} ends a command when bash sources the file. A line that is set
-     * ends in a bare line feed, because bash takes a carriage return for a part of the value.
+     * dropped. The values stand in quotes, because a bare {@code &} ends a command when bash sources the file. A line that is set ends
+     * in a bare line feed, because bash takes a carriage return for a part of the value.
      *
      * @param content text in which one character stands for one byte
+     * @throws IOException if there is no way to set them without a loss; its message names the line
      */
-    static String merge(String content, Map<String, String> entries) {
+    static String merge(String content, Map<String, String> entries) throws IOException {
         StringBuilder merged = new StringBuilder();
         Map<String, String> left = new LinkedHashMap<>(entries);
         int position = content.startsWith(BYTE_ORDER_MARK) ? BYTE_ORDER_MARK.length() : 0;
         merged.append(content, 0, position);
-        boolean isOpen = position > 0;
+        String openQuotes = "";
         Matcher start = ENTRY_START.matcher(content);
         while (position < content.length()) {
             boolean isEntry = start.region(position, content.length()).lookingAt();
             int valueEnd = isEntry ? endOfValue(content, start.end()) : position;
             boolean isSet = isEntry && entries.containsKey(start.group(2));
             int next = isSet ? lineEnd(content, valueEnd).end() : afterLineFeed(content, valueEnd);
+            String value = content.substring(isEntry ? start.end() : position, valueEnd).strip();
             if (!isSet) {
-                String lines = content.substring(position, next);
-                merged.append(lines);
-                isOpen = !lines.contains("=") && (isOpen || !lines.isBlank() && !lines.strip().startsWith("#"));
+                merged.append(content, position, next);
+                openQuotes += isOpen(value) ? value.charAt(0) : "";
             } else {
-                separate(merged, isOpen);
-                isOpen = false;
+                requireNothingMore(content, value, start);
+                separate(merged);
                 if (left.containsKey(start.group(2))) {
                     Matcher comment = COMMENT.matcher(content).region(valueEnd, next);
-                    merged.append(start.group(1)).append(entry(start.group(2), left.remove(start.group(2))))
+                    merged.append(start.group(1)).append(entry(start.group(2), left.remove(start.group(2)), openQuotes))
                             .append(comment.lookingAt() ? comment.group() : "").append('\n');
                 }
             }
@@ -152,31 +171,43 @@ final class EnvFile {
             if (merged.length() > 0 && merged.charAt(merged.length() - 1) != '\n') {
                 merged.append('\n');
             }
-            separate(merged, isOpen);
+            separate(merged);
         }
-        left.forEach((key, value) -> merged.append(entry(key, value)).append('\n'));
+        for (Map.Entry<String, String> entry : left.entrySet()) {
+            merged.append(entry(entry.getKey(), entry.getValue(), openQuotes)).append('\n');
+        }
         return merged.toString();
     }
 
-    /**
-     * Keeps the next line apart from what would join it. Bash goes on with the next line after a backslash. Node 20 looks for an equals
-     * sign across lines, so a line without one, or a byte order mark, becomes a part of the next key.
-     *
-     * @param isOpen whether no equals sign came since such a line
-     */
-    private static void separate(StringBuilder merged, boolean isOpen) {
-        if (isOpen) {
-            merged.append(merged.charAt(merged.length() - 1) == '\n' ? "" : "\n").append("# neon-ci =\n");
-        } else if (merged.toString().endsWith("\\\n")) {
+    /** Keeps the next line apart from what would join it: a byte order mark, and for bash a line that ends in a backslash. */
+    private static void separate(StringBuilder merged) {
+        if (merged.toString().equals(BYTE_ORDER_MARK) || merged.toString().endsWith("\\\n")) {
             merged.append('\n');
         }
     }
 
-    private static String entry(String key, String value) {
+    /** A value before that opens a quote and never closes it would end at ours, for node and others, and take the keys between with it. */
+    private static String entry(String key, String value, String openQuotes) throws IOException {
         if (!PLAIN_VALUE.matcher(value).matches()) {
             throw new IllegalArgumentException("the value of " + key + " would be misread in an env file");
         }
-        return key + "=\"" + value + "\"";
+        String quote = !openQuotes.contains("\"") ? "\"" : "'";
+        if (openQuotes.contains(quote)) {
+            throw new IOException("values before " + key + " open quotes of both kinds and do not close them");
+        }
+        return key + "=" + quote + value + quote;
+    }
+
+    private static boolean isOpen(String value) {
+        return !value.isEmpty() && "\"'`".indexOf(value.charAt(0)) >= 0 && value.indexOf(value.charAt(0), 1) < 0;
+    }
+
+    private static void requireNothingMore(String content, String value, Matcher start) throws IOException {
+        String rest = value.replaceFirst("(?s)^([\"'`]).*?(?=\\1)", "");
+        if (MORE.matcher(rest).find()) {
+            long line = content.substring(0, start.start(2)).chars().filter(c -> c == '\n').count() + 1;
+            throw new IOException("line " + line + " goes on after the value of " + start.group(2) + "; put what follows on its own line");
+        }
     }
 
     /** A quoted value may go on over several lines; quotes that do not close at the end of a line are part of a value of one line. */
@@ -241,22 +272,33 @@ final class EnvFile {
         return content;
     }
 
-    /** Leaves a finished file, on disk, next to the env file; the caller moves or deletes it. */
+    private static byte[] bytes(String content) {
+        return content.getBytes(StandardCharsets.ISO_8859_1);
+    }
+
+    /**
+     * Leaves a finished file, on disk, next to the env file; the caller moves or deletes it. It has the env file's mode, or for a new one
+     * what the umask leaves: who may read the app may read its env file, as server-side rendering on Lambda does as another user.
+     */
     private static Path writeTemporary(Path file, String content) throws IOException {
         deleteLeftOvers(file.getParent());
-        // Java makes a temporary file with mode 0600.
-        Path temporary = Files.createTempFile(file.getParent(), TEMPORARY_PREFIX, ".tmp");
+        PosixFileAttributeView old = Files.getFileAttributeView(file, PosixFileAttributeView.class);
+        PosixFileAttributes kept = old == null || !Files.exists(file) ? null : old.readAttributes();
+        FileAttribute<?>[] mode = kept == null ? new FileAttribute<?>[0]
+                : new FileAttribute<?>[] {PosixFilePermissions.asFileAttribute(kept.permissions())};
+        Path temporary = file.resolveSibling(TEMPORARY_PREFIX + Long.toHexString(ThreadLocalRandom.current().nextLong()) + ".tmp");
         try {
-            try (FileChannel channel = FileChannel.open(temporary, StandardOpenOption.WRITE)) {
-                ByteBuffer bytes = ByteBuffer.wrap(content.getBytes(StandardCharsets.ISO_8859_1));
+            try (FileChannel channel =
+                    FileChannel.open(temporary, Set.of(StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE), mode)) {
+                ByteBuffer bytes = ByteBuffer.wrap(bytes(content));
                 while (bytes.hasRemaining()) {
                     channel.write(bytes);
                 }
                 channel.force(true);
             }
-            if (Files.exists(file)) {
-                keepOwner(file, temporary);
-                narrowMode(file, temporary);
+            if (kept != null) {
+                keepOwner(kept, temporary);
+                Files.setPosixFilePermissions(temporary, kept.permissions());
             }
             return temporary;
         } catch (IOException e) {
@@ -265,27 +307,15 @@ final class EnvFile {
         }
     }
 
-    /** An env file that root rewrites for another user still has to be readable by that user. */
-    private static void keepOwner(Path file, Path temporary) throws IOException {
-        UserPrincipal owner = Files.getOwner(file);
-        if (!owner.equals(Files.getOwner(temporary))) {
-            Files.setOwner(temporary, owner);
+    /** An env file that root rewrites for another user still has to be readable by that user. Nobody else may give a file away. */
+    private static void keepOwner(PosixFileAttributes kept, Path temporary) {
+        PosixFileAttributeView view = Files.getFileAttributeView(temporary, PosixFileAttributeView.class);
+        try {
+            view.setGroup(kept.group());
+            view.setOwner(kept.owner());
+        } catch (IOException e) {
+            return; // As far as the system lets one.
         }
-    }
-
-    /** The mode of an existing file is narrowed to its owner, never widened. */
-    private static void narrowMode(Path file, Path temporary) throws IOException {
-        PosixFileAttributeView mode = Files.getFileAttributeView(temporary, PosixFileAttributeView.class);
-        if (mode != null) {
-            Set<PosixFilePermission> narrowed = EnumSet.copyOf(OWNER_ONLY);
-            narrowed.retainAll(Files.getPosixFilePermissions(file));
-            mode.setPermissions(narrowed);
-        }
-    }
-
-    private static boolean isPrivate(Path file) throws IOException {
-        PosixFileAttributeView mode = Files.getFileAttributeView(file, PosixFileAttributeView.class);
-        return mode == null || OWNER_ONLY.containsAll(mode.readAttributes().permissions());
     }
 
     /** A run that was killed between writing and moving left its temporary file, and in it a password. */
@@ -293,16 +323,12 @@ final class EnvFile {
         Instant abandoned = Instant.now().minus(Duration.ofMinutes(1));
         try (DirectoryStream<Path> temporaries = Files.newDirectoryStream(folder, TEMPORARY_PREFIX + "*.tmp")) {
             for (Path temporary : temporaries) {
-                try {
-                    if (Files.getLastModifiedTime(temporary).toInstant().isBefore(abandoned)) {
-                        Files.delete(temporary);
-                    }
-                } catch (IOException e) {
-                    continue; // Another run has just finished with it, or it is another user's.
+                if (Files.getLastModifiedTime(temporary).toInstant().isBefore(abandoned)) {
+                    Files.deleteIfExists(temporary);
                 }
             }
         } catch (IOException | DirectoryIteratorException e) {
-            return; // A folder that may not be listed can be written to all the same.
+            return; // A folder that may not be listed, or a file that another run has just finished with, is no reason not to write.
         }
     }
 

@@ -5,14 +5,14 @@ import java.net.URLEncoder;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.time.Instant;
-import java.util.ArrayDeque;
-import java.util.Deque;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.BooleanSupplier;
+import java.util.function.Consumer;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
@@ -20,8 +20,8 @@ import java.util.stream.StreamSupport;
 /**
  * The requests of Neon's API v2 that neon-ci makes, each a method named after Neon's operation, for one project.
  *
- * <p>Facts are from Neon's OpenAPI document. Whatever fails is a {@link Failure}; what Neon itself refuses, or does not answer, is a
- * {@link NeonHttp.NeonException}.
+ * <p>Facts are from Neon's OpenAPI document. Whatever fails is a {@link Failure}. Nothing of an answer is shown but its status, code,
+ * request id and message, and that with every secret taken out.
  */
 final class NeonApi {
 
@@ -49,7 +49,7 @@ final class NeonApi {
     /**
      * What to make a branch of.
      *
-     * @param parentId null for the project's default branch
+     * @param schemaOnly whether to leave the parent's data out
      * @param expiresAt null for a branch that stays
      * @param suspendTimeoutSeconds 0 for Neon's default, -1 for never
      * @param annotations where the branch came from, at most 50 entries
@@ -64,41 +64,56 @@ final class NeonApi {
 
     private static final Pattern CONNECTION_STRING = Pattern.compile("postgres(ql)?://.+@[^@/]+/.+", Pattern.DOTALL);
 
+    /**
+     * Connection strings, percent-encoded ones too, and all that follows one, for who knows where it ends; a password before its host;
+     * and what Neon's passwords and API keys begin with, whatever stands before it.
+     */
+    private static final Pattern SECRET_SHAPED =
+            Pattern.compile("(?is)postgres(ql)?(:|%3A).*|[^\\s:@]+:[^\\s@]+@\\S+|(npg|napi)_\\w+");
+
+    private static final int LONGEST_MESSAGE = 300;
     private static final int BRANCHES_A_PAGE = 1000;
 
-    /** Each new branch takes a moment, which is not worth a line. */
-    private static final Duration WORTH_A_LINE = Duration.ofSeconds(3);
+    /** How often a wait is said; each new branch takes a moment, which is not worth a line. */
+    private static final Duration BETWEEN_LINES = Duration.ofSeconds(3);
 
-    private final NeonHttp http;
+    private final Http http;
+    private final URI host;
+    private final Secret key;
+    private final String keySource;
     private final String project;
+    private final Consumer<String> say;
 
-    NeonApi(NeonHttp http, String project) {
-        this.http = http;
+    /**
+     * Opens nothing yet.
+     *
+     * @param host the API's address without a slash at its end
+     * @param keySource where the key came from, in words, for the advice when Neon refuses it
+     * @param deadline when to give up waiting and trying again
+     * @param say takes a line that says what is being waited for
+     * @param verbose takes one line per request
+     * @throws Failure if the key cannot be one
+     */
+    NeonApi(String project, URI host, Secret key, String keySource, Deadline deadline, Consumer<String> say, Consumer<String> verbose) {
+        // A header cannot hold other characters, and Java's complaint would show the key.
+        if (!key.value().matches("[\\x21-\\x7e]+")) {
+            throw new Failure("The value of " + keySource
+                    + " is no Neon API key: it is empty, or has a space or a line break in it; store the key alone.");
+        }
+        this.http = new Http(host, key, deadline, say, verbose);
+        this.host = host;
+        this.key = key;
+        this.keySource = keySource;
         this.project = project;
+        this.say = say;
     }
 
     /**
-     * Lists every branch of the project, all pages, in a stable order.
+     * Lists every branch of the project, all pages, oldest first.
      *
-     * @throws NeonHttp.NeonException if a page cannot be read
+     * @throws Failure if a page cannot be read
      */
     List<Branch> listProjectBranches() {
-        return listProjectBranches("");
-    }
-
-    /** Returns the branch of exactly this name. */
-    Optional<Branch> findBranch(String name) {
-        return listProjectBranches(name).stream().filter(branch -> branch.name().equals(name)).findFirst();
-    }
-
-    /** Returns the branch of exactly this id or, since a name can look like an id, else of exactly this name. */
-    Optional<Branch> findBranchByIdOrName(String idOrName) {
-        List<Branch> found = listProjectBranches(idOrName);
-        return found.stream().filter(branch -> branch.id().equals(idOrName)).findFirst()
-                .or(() -> found.stream().filter(branch -> branch.name().equals(idOrName)).findFirst());
-    }
-
-    private List<Branch> listProjectBranches(String search) {
         Map<String, Branch> branches = new LinkedHashMap<>();
         Set<String> cursors = new HashSet<>();
         String cursor = "";
@@ -106,23 +121,25 @@ final class NeonApi {
         JsonNode page;
         do {
             // Neon's default order, by time of update, changes while one pages through it.
-            page = http.send("GET", projectPath("/branches"), "?sort_by=created_at&sort_order=asc&limit=" + BRANCHES_A_PAGE
-                    + query("search", search) + query("cursor", cursor), null, true, what);
+            page = get("/branches", "?sort_by=created_at&sort_order=asc&limit=" + BRANCHES_A_PAGE
+                    + (cursor.isEmpty() ? "" : "&cursor=" + encode(cursor)), what);
             if (!page.path("branches").isArray()) {
                 throw new Failure("Could not " + what + ": Neon's answer holds no list; run again later.");
             }
-            for (JsonNode branch : page.path("branches")) {
-                Branch read = branch(branch);
-                branches.put(read.id(), read);
-            }
+            elements(page.path("branches")).map(NeonApi::branch).forEach(branch -> branches.put(branch.id(), branch));
             cursor = page.path("pagination").path("next").asText("");
         } while (!cursor.isEmpty() && !page.path("branches").isEmpty() && cursors.add(cursor));
         return List.copyOf(branches.values());
     }
 
+    /** Returns the branch of exactly this name. */
+    Optional<Branch> findBranch(String name) {
+        return listProjectBranches().stream().filter(branch -> branch.name().equals(name)).findFirst();
+    }
+
     /** Reads a branch by its id. */
     Branch getProjectBranch(String branchId) {
-        return branch(http.send("GET", branchPath(branchId, ""), "", null, true, "read Neon branch " + branchId).path("branch"));
+        return branch(get("/branches/" + branchId, "", "read Neon branch " + branchId).path("branch"));
     }
 
     /**
@@ -130,14 +147,11 @@ final class NeonApi {
      *
      * @return what was made; nothing when the project has a branch of that name by now, be it that another build was faster or that
      *     Neon's answer was lost
-     * @throws NeonHttp.NeonException if Neon refuses
+     * @throws Failure if Neon refuses
      */
     Optional<NewBranch> createProjectBranch(BranchRequest request) {
-        ObjectNode body = NeonHttp.JSON.createObjectNode();
-        ObjectNode branch = body.putObject("branch").put("name", request.name());
-        if (request.parentId() != null) {
-            branch.put("parent_id", request.parentId());
-        }
+        ObjectNode body = Http.JSON.createObjectNode();
+        ObjectNode branch = body.putObject("branch").put("name", request.name()).put("parent_id", request.parentId());
         if (request.schemaOnly()) {
             branch.put("init_source", "schema-only");
         }
@@ -147,7 +161,7 @@ final class NeonApi {
         body.putArray("endpoints").add(readWriteCompute(request.suspendTimeoutSeconds()));
         ObjectNode annotations = body.putObject("annotation_value");
         request.annotations().forEach(annotations::put);
-        return http.create(projectPath("/branches"), body, "create Neon branch '" + request.name() + "' in project " + project,
+        return create("/branches", body, "create Neon branch '" + request.name() + "' in project " + project,
                 () -> findBranch(request.name()).isPresent())
                 .map(answer -> new NewBranch(branch(answer.path("branch")), operations(answer), hasCompute(answer),
                         names(answer.path("roles")), names(answer.path("databases"))));
@@ -156,40 +170,36 @@ final class NeonApi {
     /**
      * Sets when the branch expires.
      *
-     * @throws NeonHttp.NeonException if Neon refuses, as it does for default and protected branches and for those with children
+     * @throws Failure if Neon refuses, as it does for default and protected branches and for those with children
      */
     void updateProjectBranch(String branchId, Instant expiresAt) {
-        ObjectNode body = NeonHttp.JSON.createObjectNode();
+        ObjectNode body = Http.JSON.createObjectNode();
         body.putObject("branch").put("expires_at", expiresAt.toString());
-        http.send("PATCH", branchPath(branchId, ""), "", body, true, "set when Neon branch " + branchId + " expires");
+        require(http.send("PATCH", path("/branches/" + branchId), "", body, null), "set when Neon branch " + branchId + " expires");
     }
 
     /**
      * Begins to reset the branch to the current state of its parent; its host and passwords stay. Repeating that changes nothing more.
      *
      * @return the operations to wait for
-     * @throws NeonHttp.NeonException if Neon refuses, as it does for protected and root branches and for those with children
+     * @throws Failure if Neon refuses, as it does for protected and root branches and for those with children
      */
     List<Operation> restoreProjectBranch(String branchId, String parentId) {
-        ObjectNode body = NeonHttp.JSON.createObjectNode().put("source_branch_id", parentId);
-        return operations(http.send("POST", branchPath(branchId, "/restore"), "", body, true, "reset Neon branch " + branchId));
+        ObjectNode body = Http.JSON.createObjectNode().put("source_branch_id", parentId);
+        return operations(require(http.send("POST", path("/branches/" + branchId + "/restore"), "", body, null), "reset Neon branch " + branchId));
     }
 
     /** Deletes a branch for good. One that is gone already is no failure. */
-    void deleteProjectBranch(String branchId) {
-        try {
-            http.send("DELETE", branchPath(branchId, ""), "", null, true, "delete Neon branch " + branchId);
-        } catch (NeonHttp.NeonException e) {
-            if (e.status != 404) {
-                throw e;
-            }
+    void deleteProjectBranch(Branch branch) {
+        Http.Answer answer = http.send("DELETE", path("/branches/" + branch.id()), "", null, null);
+        if (answer.status() != 404) {
+            require(answer, "delete Neon branch '" + branch.name() + "' (" + branch.id() + ")");
         }
     }
 
     /** Tells whether the branch has a read-write compute, without which nobody can connect to it. */
     boolean hasReadWriteCompute(String branchId) {
-        return hasCompute(http.send("GET", branchPath(branchId, "/endpoints"), "", null, true,
-                "list the computes of Neon branch " + branchId));
+        return hasCompute(get("/branches/" + branchId + "/endpoints", "", "list the computes of Neon branch " + branchId));
     }
 
     /**
@@ -197,25 +207,23 @@ final class NeonApi {
      *
      * @param suspendTimeoutSeconds 0 for Neon's default, -1 for never
      * @return the operations to wait for
-     * @throws NeonHttp.NeonException if Neon refuses, and not because there is one by now
+     * @throws Failure if Neon refuses, and not because there is one by now
      */
     List<Operation> createProjectEndpoint(String branchId, int suspendTimeoutSeconds) {
-        ObjectNode body = NeonHttp.JSON.createObjectNode();
+        ObjectNode body = Http.JSON.createObjectNode();
         body.set("endpoint", readWriteCompute(suspendTimeoutSeconds).put("branch_id", branchId));
-        return http.create(projectPath("/endpoints"), body, "give Neon branch " + branchId + " a compute",
-                () -> hasReadWriteCompute(branchId)).map(NeonApi::operations).orElse(List.of());
+        return create("/endpoints", body, "give Neon branch " + branchId + " a compute", () -> hasReadWriteCompute(branchId))
+                .map(NeonApi::operations).orElse(List.of());
     }
 
     /** Lists the names of the branch's roles. */
     List<String> listProjectBranchRoles(String branchId) {
-        return names(http.send("GET", branchPath(branchId, "/roles"), "", null, true, "list the roles of Neon branch " + branchId)
-                .path("roles"));
+        return names(get("/branches/" + branchId + "/roles", "", "list the roles of Neon branch " + branchId).path("roles"));
     }
 
     /** Lists the names of the branch's databases. */
     List<String> listProjectBranchDatabases(String branchId) {
-        return names(http.send("GET", branchPath(branchId, "/databases"), "", null, true, "list the databases of Neon branch " + branchId)
-                .path("databases"));
+        return names(get("/branches/" + branchId + "/databases", "", "list the databases of Neon branch " + branchId).path("databases"));
     }
 
     /**
@@ -224,13 +232,12 @@ final class NeonApi {
      *
      * @param pooled whether to go through Neon's connection pooler; migrations want the direct connection
      * @return a URI that holds no character special to shells and env files: those are percent-encoded, which means the same
-     * @throws NeonHttp.NeonException if there is no such role or database, or no compute
+     * @throws Failure if there is no such role or database, or no compute
      */
     Secret getConnectionURI(String branchId, Login login, boolean pooled) {
         String what = "get the connection string of Neon branch " + branchId;
-        JsonNode answer = http.send("GET", projectPath("/connection_uri"), "?branch_id=" + requireId(branchId, what)
-                + query("role_name", login.role()) + query("database_name", login.database()) + "&pooled=" + pooled, null, true, what);
-        String uri = answer.path("uri").asText("");
+        String uri = get("/connection_uri", "?branch_id=" + requireId(branchId, what) + "&role_name=" + encode(login.role())
+                + "&database_name=" + encode(login.database()) + "&pooled=" + pooled, what).path("uri").asText("");
         if (!CONNECTION_STRING.matcher(uri).matches()) {
             throw new Failure("Could not " + what + ": Neon's answer holds none; run again later.");
         }
@@ -243,34 +250,38 @@ final class NeonApi {
      * @throws Failure if an operation fails, or it takes longer than the deadline
      */
     void awaitReady(Branch branch, List<Operation> operations) {
-        Deque<Operation> left = new ArrayDeque<>(operations);
-        String state = branch.state();
-        Instant worthALine = Instant.now().plus(WORTH_A_LINE);
-        for (int poll = 0; ; poll++) {
-            while (!left.isEmpty() && isFinished(left.peekFirst(), branch)) {
-                left.removeFirst();
+        long start = System.nanoTime();
+        boolean isKnown = true;
+        for (Operation operation : operations) {
+            Operation latest = operation;
+            while (!isFinished(latest, branch)) {
+                // Operations run beside each other: when one has finished, the next may have too, and is looked at without a pause.
+                if (isKnown) {
+                    pauseBeforeNextLook(branch, latest.action() + " is " + latest.status(), start);
+                }
+                latest = getProjectOperation(operation.id());
+                isKnown = true;
             }
-            // Other states, such as archived, take connections, and Neon may invent more.
-            boolean isUsable = !state.equals("init") && !state.equals("resetting");
-            if (left.isEmpty() && isUsable) {
-                return;
-            }
-            Duration pause = Duration.ofMillis(Math.min(100L << Math.min(poll, 4), 1000));
-            String waitsFor = http.clean(left.isEmpty() ? "it is " + state
-                    : left.peekFirst().action() + " is " + left.peekFirst().status());
-            if (!http.hasTimeFor(pause)) {
-                throw new Failure("Neon branch '" + branch.name() + "' is not ready yet (" + waitsFor
-                        + "); run again, which goes on with the same branch, or give it longer with --wait.");
-            }
-            if (Instant.now().isAfter(worthALine)) {
-                http.sayWaiting("Waiting for Neon branch '" + branch.name() + "' to be ready: " + waitsFor + ".");
-            }
-            NeonHttp.sleep(pause);
-            if (left.isEmpty()) {
-                state = getProjectBranch(branch.id()).state();
-            } else {
-                left.addFirst(getProjectOperation(left.removeFirst().id()));
-            }
+            isKnown = false;
+        }
+        String state = operations.isEmpty() ? branch.state() : getProjectBranch(branch.id()).state();
+        // Other states, such as archived, take connections, and Neon may invent more.
+        while (state.equals("init") || state.equals("resetting")) {
+            pauseBeforeNextLook(branch, "it is " + state, start);
+            state = getProjectBranch(branch.id()).state();
+        }
+    }
+
+    private void pauseBeforeNextLook(Branch branch, String waitsFor, long startNanos) {
+        Duration waited = Duration.ofNanos(System.nanoTime() - startNanos);
+        Duration pause = Duration.ofMillis(Math.min(100 + waited.toMillis() / 10, 1000));
+        boolean isWorthALine = waited.dividedBy(BETWEEN_LINES) < waited.plus(pause).dividedBy(BETWEEN_LINES);
+        if (isWorthALine) {
+            say.accept("Waiting for Neon branch '" + branch.name() + "' to be ready: " + clean(waitsFor) + ".");
+        }
+        if (!http.pause(pause)) {
+            throw new Failure("Neon branch '" + branch.name() + "' is not ready yet (" + clean(waitsFor)
+                    + "); run again, which goes on with the same branch, or give it longer with --wait.");
         }
     }
 
@@ -278,27 +289,78 @@ final class NeonApi {
         return switch (operation.status()) {
             case "finished", "skipped" -> true;
             case "failed", "error", "cancelled" -> throw new Failure("Neon could not make branch '" + branch.name() + "' ready: "
-                    + http.clean(operation.action() + " ended as " + operation.status() + " (operation " + operation.id())
+                    + clean(operation.action() + " ended as " + operation.status() + " (operation " + operation.id())
                     + "); run again, or look at the project's operations in the Neon Console.");
             default -> false;
         };
     }
 
     private Operation getProjectOperation(String operationId) {
-        return operation(http.send("GET", projectPath("/operations/" + requireId(operationId, "read a Neon operation")), "", null, true,
-                "read Neon operation " + operationId).path("operation"));
+        return operation(get("/operations/" + requireId(operationId, "read a Neon operation"), "", "read Neon operation " + operationId)
+                .path("operation"));
     }
 
-    private String projectPath(String rest) {
+    private JsonNode get(String path, String query, String what) {
+        return require(http.send("GET", path(path), query, null, null), what);
+    }
+
+    /** Sends a request that makes something: when it is refused, or its answer is lost, looks whether the thing is there by now. */
+    private Optional<JsonNode> create(String path, JsonNode body, String what, BooleanSupplier isThere) {
+        Http.Answer answer = http.send("POST", path(path), "", body, isThere);
+        boolean isTaken = answer != null && (answer.status() == 409 || answer.status() == 422 && !answer.isNotReady());
+        return answer == null || isTaken && isThere.getAsBoolean() ? Optional.empty() : Optional.of(require(answer, what));
+    }
+
+    /**
+     * Returns what Neon answered.
+     *
+     * @param what what the request was to do, in words that follow "could not"
+     * @throws Failure if there was no answer, or it is a refusal
+     */
+    private JsonNode require(Http.Answer answer, String what) {
+        if (answer.isSuccess()) {
+            return answer.body();
+        }
+        if (answer.status() == Http.NONE) {
+            throw new Failure("Could not " + what + ": " + (answer.reason().isEmpty()
+                    ? host + " answered with something that is not Neon's (request " + answer.requestId() + "); check --api-host and any"
+                            + " proxy, or run again later."
+                    : "no answer from " + host + " (" + answer.reason() + "); run again later."));
+        }
+        String code = clean(answer.body().path("code").asText(""));
+        String message = clean(answer.body().path("message").asText(""));
+        throw new Failure("Could not " + what + ": Neon answered " + answer.status() + (code.isEmpty() ? "" : " " + code)
+                + (message.isEmpty() ? "" : ", " + message) + " (request " + clean(answer.requestId()) + "); " + advice(answer, code) + ".");
+    }
+
+    private String advice(Http.Answer answer, String code) {
+        return switch (answer.status()) {
+            case 401 -> "check the API key in " + keySource;
+            case 403 -> "use an API key that may do this, in " + keySource;
+            case 404 -> "check --neon-project-id, and that the API key in " + keySource + " is for this project";
+            case 423 -> "Neon is at work on this project; run again later, or give it longer with --wait";
+            case 301, 302, 303, 307, 308 -> "check --api-host and any proxy: no redirect is followed with an API key";
+            default -> answer.isNotReady() ? "run again later, or give it longer with --wait"
+                    : code.contains("LIMIT_EXCEEDED") ? "delete branches, with cleanup-branches for one, or raise the plan's limit"
+                    : answer.status() >= 500 || answer.status() == 429 ? "run again later"
+                    : "change what was asked for, or ask Neon's support about the request";
+        };
+    }
+
+    /** Keeps a text from elsewhere to one line of moderate length without anything that is, or looks like, a secret. */
+    private String clean(String text) {
+        String line = text.replace(key.value(), "***").replace(encode(key.value()), "***");
+        line = SECRET_SHAPED.matcher(line).replaceAll("***").replaceAll("[\\s\\p{Cntrl}]+", " ").strip();
+        line = line.endsWith(".") ? line.substring(0, line.length() - 1) : line;
+        return line.length() > LONGEST_MESSAGE ? line.substring(0, LONGEST_MESSAGE) + "..." : line;
+    }
+
+    private String path(String rest) {
         return "/projects/" + project + rest;
     }
 
-    private String branchPath(String branchId, String rest) {
-        return projectPath("/branches/" + branchId + rest);
-    }
-
-    private static String query(String name, String value) {
-        return value.isEmpty() ? "" : "&" + name + "=" + URLEncoder.encode(value, StandardCharsets.UTF_8);
+    private static String encode(String value) {
+        return URLEncoder.encode(value, StandardCharsets.UTF_8);
     }
 
     /** An empty id would make a request for one branch into one for the default branch, or for all of them. */
@@ -310,7 +372,7 @@ final class NeonApi {
     }
 
     private static ObjectNode readWriteCompute(int suspendTimeoutSeconds) {
-        ObjectNode compute = NeonHttp.JSON.createObjectNode().put("type", "read_write");
+        ObjectNode compute = Http.JSON.createObjectNode().put("type", "read_write");
         // Some plans refuse any value, so Neon's default is asked for by leaving the field out.
         return suspendTimeoutSeconds == 0 ? compute : compute.put("suspend_timeout_seconds", suspendTimeoutSeconds);
     }

@@ -3,6 +3,7 @@
 //SOURCES SandboxAws.java
 //SOURCES SandboxBranch.java
 //SOURCES SandboxHttp.java
+//SOURCES SandboxJson.java
 //SOURCES SandboxNeon.java
 //SOURCES SandboxNeonApi.java
 //SOURCES SandboxNeonJson.java
@@ -183,7 +184,8 @@ final class Sandbox implements AutoCloseable {
             return aws.ssm(request);
         }
         if (path.startsWith("/amplify/")) {
-            return aws.amplify(request, path.substring("/amplify".length()));
+            // An endpoint may end in a slash.
+            return aws.amplify(request, path.replaceFirst("^/amplify/+", "/"));
         }
         return new SandboxHttp.Answer(404, "Nothing is here: " + path, Map.of("Content-Type", "text/plain"));
     }

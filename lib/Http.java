@@ -1,0 +1,318 @@
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.MissingNode;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.net.HttpURLConnection;
+import java.net.InetSocketAddress;
+import java.net.Proxy;
+import java.net.SocketTimeoutException;
+import java.net.URI;
+import java.net.UnknownHostException;
+import java.nio.charset.StandardCharsets;
+import java.security.NoSuchAlgorithmException;
+import java.time.Duration;
+import java.time.Instant;
+import java.time.ZonedDateTime;
+import java.time.format.DateTimeFormatter;
+import java.time.format.DateTimeParseException;
+import java.util.Locale;
+import java.util.Map;
+import java.util.UUID;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.Executor;
+import java.util.concurrent.ThreadLocalRandom;
+import java.util.concurrent.TimeUnit;
+import java.util.function.BooleanSupplier;
+import java.util.function.Consumer;
+import javax.net.ssl.SSLContext;
+import software.amazon.awssdk.http.ContentStreamProvider;
+import software.amazon.awssdk.http.ExecutableHttpRequest;
+import software.amazon.awssdk.http.HttpExecuteRequest;
+import software.amazon.awssdk.http.HttpExecuteResponse;
+import software.amazon.awssdk.http.SdkHttpClient;
+import software.amazon.awssdk.http.SdkHttpMethod;
+import software.amazon.awssdk.http.SdkHttpRequest;
+import software.amazon.awssdk.http.SdkHttpResponse;
+import software.amazon.awssdk.http.apache.ApacheHttpClient;
+import software.amazon.awssdk.http.apache.ProxyConfiguration;
+import software.amazon.awssdk.http.urlconnection.UrlConnectionHttpClient;
+import software.amazon.awssdk.utils.ProxyConfigProvider;
+
+/**
+ * How requests are sent to Neon: within the time of the run, through the user's proxy, at a pace that Neon takes, and again where that
+ * can help. What they are for is the matter of whoever sends them.
+ *
+ * <p>The API key goes to the one host it was given for and nowhere else: redirects are not followed.
+ */
+final class Http {
+
+    static final ObjectMapper JSON = new ObjectMapper();
+
+    /** The SDK's client that starts fastest. It connects as Java does by default, so that certificates are read but once. */
+    static final SdkHttpClient CLIENT = UrlConnectionHttpClient.create(Http::connect);
+
+    /** That client knows no PATCH, this one does; by the scheme of the address, which decides the proxy. */
+    private static final Map<String, SdkHttpClient> PATCHING = new ConcurrentHashMap<>();
+
+    /** The status of an answer that never came, or makes no sense; whether Neon has acted is then not known. */
+    static final int NONE = 0;
+
+    /**
+     * An answer, or the lack of one.
+     *
+     * @param status or {@link #NONE}
+     * @param body a JSON object, or missing
+     * @param requestId what Neon's support can find the request by
+     * @param retryAfter the pause that Neon asks for, or null
+     * @param reason why there is no answer, in words, where there is a reason; else empty
+     */
+    record Answer(int status, JsonNode body, String requestId, Duration retryAfter, String reason) {
+
+        boolean isSuccess() {
+            return status / 100 == 2;
+        }
+
+        /** Tells whether Neon may have acted all the same: the answer was lost, or made by something between Neon and here. */
+        boolean isOutcomeUnknown() {
+            return status == NONE || status == 408 || status >= 500 && status != 503;
+        }
+
+        /**
+         * Tells whether Neon refused for now, having changed nothing: 423 (the project is locked by running operations), 429 (too many
+         * requests) and 503 are safe to repeat whatever the method. That a branch is not ready yet has no code of its own.
+         */
+        boolean isTemporary() {
+            return status == 423 || status == 429 || status == 503 || isNotReady();
+        }
+
+        boolean isNotReady() {
+            return status == 422 && body.path("message").asText("").toLowerCase(Locale.ROOT).contains("not ready");
+        }
+    }
+
+    private static final int CONNECT_MILLIS = 10_000;
+    private static final Duration LONGEST_EXCHANGE = Duration.ofSeconds(30);
+
+    /** How often a request that gets no answer is made; with growing pauses that outlasts a short outage. */
+    private static final int TRIES_WITHOUT_ANSWER = 6;
+    private static final long FIRST_PAUSE_MILLIS = 250;
+    private static final long LONGEST_PAUSE_MILLIS = 10_000;
+
+    /** Neon allows 40 requests a second on a route and 700 a minute for an account; other builds need some of those. */
+    private static final int REQUESTS_A_SECOND = 30;
+    private static final int REQUESTS_A_MINUTE = 600;
+
+    private static final Duration WORTH_A_LINE = Duration.ofSeconds(1);
+
+    private final String host;
+    private final Secret key;
+    private final Deadline deadline;
+    private final Consumer<String> say;
+    private final Consumer<String> verbose;
+    private final long[] requestNanos = new long[REQUESTS_A_MINUTE];
+    private int requests;
+    private long saidUntilNanos = System.nanoTime() - WORTH_A_LINE.toNanos();
+
+    /**
+     * Opens nothing yet.
+     *
+     * @param host the API's address without a slash at its end
+     * @param deadline when to give up waiting and trying again
+     * @param say takes a line that says what is being waited for
+     * @param verbose takes one line per request
+     */
+    Http(URI host, Secret key, Deadline deadline, Consumer<String> say, Consumer<String> verbose) {
+        this.host = host.toString();
+        this.key = key;
+        this.deadline = deadline;
+        this.say = say;
+        this.verbose = verbose;
+    }
+
+    /** Loads, without sending anything, what a first request needs, so that it can be loaded while there is something to wait for. */
+    static Void warmUp(URI host) throws IOException, NoSuchAlgorithmException {
+        JSON.readTree("{}");
+        if (host.getScheme().equals("https")) {
+            SSLContext.getDefault();
+        }
+        return null;
+    }
+
+    /**
+     * Sends a request, and again as long as that can help.
+     *
+     * @param query begins with a question mark, or is empty; never logged
+     * @param body null for none
+     * @param isDone null for a request that may be acted on twice; else tells, when an answer was lost, whether it was acted on
+     * @return the last answer; null when {@code isDone} has told that the request need not be sent again
+     */
+    Answer send(String method, String path, String query, JsonNode body, BooleanSupplier isDone) {
+        for (int attempt = 0; ; attempt++) {
+            Answer answer = sendOnce(method, path, query, body);
+            boolean canHelp = answer.isTemporary() || answer.isOutcomeUnknown() && attempt + 1 < TRIES_WITHOUT_ANSWER;
+            if (!canHelp || !pauseBeforeNext(attempt, answer)) {
+                return answer;
+            }
+            if (isDone != null && answer.isOutcomeUnknown() && isDone.getAsBoolean()) {
+                return null;
+            }
+        }
+    }
+
+    private Answer sendOnce(String method, String path, String query, JsonNode body) {
+        pace();
+        String requestId = new UUID(ThreadLocalRandom.current().nextLong(), ThreadLocalRandom.current().nextLong()).toString();
+        SdkHttpRequest.Builder request = SdkHttpRequest.builder().method(SdkHttpMethod.fromValue(method)).uri(URI.create(host + path + query))
+                .putHeader("Authorization", "Bearer " + key.value()).putHeader("Accept", "application/json")
+                .putHeader("User-Agent", "neon-ci").putHeader("X-Request-ID", requestId);
+        HttpExecuteRequest.Builder execution = HttpExecuteRequest.builder();
+        if (body != null) {
+            byte[] bytes = body.toString().getBytes(StandardCharsets.UTF_8);
+            // With a length set beforehand the JDK does not silently send a lost POST again.
+            request.putHeader("Content-Type", "application/json").putHeader("Content-Length", String.valueOf(bytes.length));
+            execution.contentStreamProvider(ContentStreamProvider.fromByteArray(bytes));
+        }
+        long start = System.nanoTime();
+        Answer answer = exchange(execution.request(request.build()).build(), requestId);
+        verbose.accept(method + " " + path + " " + (answer.status() == NONE ? "no answer" : String.valueOf(answer.status()))
+                + " " + (System.nanoTime() - start) / 1_000_000 + " ms " + requestId);
+        return answer;
+    }
+
+    private Answer exchange(HttpExecuteRequest request, String requestId) {
+        SdkHttpMethod method = request.httpRequest().method();
+        SdkHttpClient client = method == SdkHttpMethod.PATCH ? PATCHING.computeIfAbsent(request.httpRequest().protocol(), Http::patching) : CLIENT;
+        ExecutableHttpRequest exchange = client.prepareRequest(request);
+        // The limits of a connection are for each read of it, and an answer may come byte by byte.
+        Executor later = CompletableFuture.delayedExecutor(deadline.limit(LONGEST_EXCHANGE).toMillis(), TimeUnit.MILLISECONDS);
+        CompletableFuture<Void> limit = CompletableFuture.runAsync(exchange::abort, later);
+        try {
+            HttpExecuteResponse response = exchange.call();
+            byte[] bytes = response.responseBody().isPresent() ? response.responseBody().get().readAllBytes() : new byte[0];
+            SdkHttpResponse head = response.httpResponse();
+            // The JDK takes an end that comes too early for the end.
+            if (bytes.length < head.firstMatchingHeader("Content-Length").map(Long::parseLong).orElse(0L)) {
+                throw new IOException("the answer was cut off");
+            }
+            JsonNode body = parse(bytes);
+            // Only the answer for a branch that was gone already has no body.
+            boolean isNeons = body.isObject() || !head.isSuccessful() || head.statusCode() == 204 && method == SdkHttpMethod.DELETE;
+            return new Answer(isNeons ? head.statusCode() : NONE, body, body.path("request_id").asText(requestId),
+                    retryAfter(head.firstMatchingHeader("Retry-After").orElse("")), "");
+        } catch (IOException | UncheckedIOException e) {
+            return new Answer(NONE, MissingNode.getInstance(), requestId, null, limit.isDone() ? "timed out" : reason(e));
+        } finally {
+            limit.cancel(false);
+        }
+    }
+
+    private static HttpURLConnection connect(URI uri) {
+        try {
+            // The SDK reads the variables that all such tools know: HTTPS_PROXY, NO_PROXY, in capitals or not.
+            ProxyConfigProvider proxy = ProxyConfigProvider.fromSystemEnvironmentSettings(true, true, uri.getScheme());
+            boolean isDirect = proxy == null || proxy.host() == null
+                    || proxy.nonProxyHosts().stream().anyMatch(uri.getHost().toLowerCase(Locale.ROOT)::matches);
+            HttpURLConnection connection = (HttpURLConnection) uri.toURL().openConnection(isDirect ? Proxy.NO_PROXY
+                    : new Proxy(Proxy.Type.HTTP, new InetSocketAddress(proxy.host(), proxy.port())));
+            connection.setInstanceFollowRedirects(false);
+            connection.setUseCaches(false);
+            connection.setConnectTimeout(CONNECT_MILLIS);
+            return connection;
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    private static SdkHttpClient patching(String scheme) {
+        return ApacheHttpClient.builder().proxyConfiguration(ProxyConfiguration.builder().scheme(scheme).build())
+                .connectionTimeout(Duration.ofMillis(CONNECT_MILLIS)).socketTimeout(LONGEST_EXCHANGE).build();
+    }
+
+    private static String reason(Exception e) {
+        Throwable cause = e instanceof UncheckedIOException ? e.getCause() : e;
+        return cause instanceof UnknownHostException ? "unknown host"
+                : cause instanceof SocketTimeoutException ? "timed out"
+                : cause.getMessage() == null ? "no connection" : cause.getMessage();
+    }
+
+    /** Reads a Retry-After header, which counts seconds or names a date; null when there is none that makes sense. */
+    private static Duration retryAfter(String header) {
+        try {
+            Duration pause = header.strip().matches("\\d{1,6}") ? Duration.ofSeconds(Long.parseLong(header.strip()))
+                    : Duration.between(Instant.now(), ZonedDateTime.parse(header.strip(), DateTimeFormatter.RFC_1123_DATE_TIME));
+            return pause.isNegative() ? null : pause;
+        } catch (DateTimeParseException e) {
+            return null;
+        }
+    }
+
+    /**
+     * Pauses before a request is made again: a random time, so that builds that collided do not do so again, after the time that Neon
+     * asks for. Returns false, without a pause, when the next try would be too late.
+     */
+    private boolean pauseBeforeNext(int attempt, Answer answer) {
+        long longest = Math.min(FIRST_PAUSE_MILLIS << Math.min(attempt, 10), LONGEST_PAUSE_MILLIS);
+        Duration pause = Duration.ofMillis(ThreadLocalRandom.current().nextLong(1, longest + 1));
+        pause = answer.retryAfter() == null ? pause : pause.plus(answer.retryAfter());
+        String why = switch (answer.status()) {
+            case NONE -> "Neon did not answer";
+            case 422, 423 -> "Neon is at work on this project (" + answer.status() + ")";
+            case 429 -> "Neon has had too many requests (429)";
+            default -> "Neon is not available (" + answer.status() + ")";
+        };
+        sayWaiting(pause, String.format(Locale.ROOT, "%s; trying again in %.1f s.", why, pause.toMillis() / 1000.0));
+        return pause(pause);
+    }
+
+    /** However many requests wait at the same time, only a wait that goes on for longer than was said is worth a line. */
+    private synchronized void sayWaiting(Duration pause, String line) {
+        long endNanos = System.nanoTime() + pause.toNanos();
+        if (pause.compareTo(deadline.left()) <= 0 && endNanos - saidUntilNanos > WORTH_A_LINE.toNanos()) {
+            saidUntilNanos = endNanos;
+            say.accept(line);
+        }
+    }
+
+    /** Sleeps; returns false, without a pause, when the time of the run does not last for it. */
+    boolean pause(Duration pause) {
+        if (pause.compareTo(deadline.left()) > 0) {
+            return false;
+        }
+        sleep(pause);
+        return true;
+    }
+
+    /** Keeps below Neon's limits: each request takes the next place in a timetable, and waits for its time. */
+    private void pace() {
+        long due = System.nanoTime();
+        synchronized (requestNanos) {
+            if (requests >= REQUESTS_A_SECOND) {
+                due = Math.max(due, requestNanos[(requests - REQUESTS_A_SECOND) % REQUESTS_A_MINUTE] + 1_000_000_000L);
+            }
+            if (requests >= REQUESTS_A_MINUTE) {
+                due = Math.max(due, requestNanos[requests % REQUESTS_A_MINUTE] + 60_000_000_000L);
+            }
+            requestNanos[requests++ % REQUESTS_A_MINUTE] = due;
+        }
+        sleep(Duration.ofNanos(due - System.nanoTime()));
+    }
+
+    private static void sleep(Duration duration) {
+        try {
+            Thread.sleep(Math.max(0, duration.toMillis()));
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new Failure("Interrupted; run again, which goes on where this run stopped.", e);
+        }
+    }
+
+    private static JsonNode parse(byte[] body) {
+        try {
+            return JSON.readTree(body);
+        } catch (IOException e) {
+            return MissingNode.getInstance();
+        }
+    }
+}
