@@ -144,7 +144,7 @@ class bench implements Callable<Integer> {
             throw new ParameterException(command.commandLine(), "There is no neon-ci.java here; change to its folder.");
         }
         temporary = Files.createTempDirectory("neon-ci-bench-");
-        ObjectNode report = NeonHttp.JSON.createObjectNode().put("cores", Runtime.getRuntime().availableProcessors())
+        ObjectNode report = Http.JSON.createObjectNode().put("cores", Runtime.getRuntime().availableProcessors())
                 .put("java", System.getProperty("java.version")).put("latency_ms", latency).put("runs", runs);
         try {
             for (String task : tasks) {
@@ -310,7 +310,7 @@ class bench implements Callable<Integer> {
     }
 
     private static ObjectNode row(Program program, List<Run> runs, List<Run> baseline) {
-        ObjectNode row = NeonHttp.JSON.createObjectNode().put("name", program.name());
+        ObjectNode row = Http.JSON.createObjectNode().put("name", program.name());
         put(row.putObject("wall_s"), runs.stream().map(Run::wall).toList());
         put(row.putObject("cpu_s"), runs.stream().map(Run::cpu).toList());
         Run last = runs.get(runs.size() - 1);

@@ -51,11 +51,11 @@ class BenchTest {
     }
 
     @Test
-    void a_branch_that_is_there_takes_three() {
+    void a_branch_that_is_there_takes_four_too() {
         sandbox.neon().add(APP + "-feature/login");
         sandbox.latency(Duration.ofMillis(500));
         assertEquals(0, create().exitCode());
-        assertEquals(3, chain().size(), chain().toString());
+        assertEquals(4, chain().size(), chain().toString());
         assertEquals(List.of("POST /ssm/", "GET /branches"), chain().subList(0, 2));
     }
 
@@ -101,7 +101,7 @@ class BenchTest {
         int exitCode = new CommandLine(new bench()).setOut(new PrintWriter(out)).setErr(new PrintWriter(err))
                 .execute("--tasks", "new", "--runs", "1", "--json");
         assertEquals(0, exitCode, err::toString);
-        JsonNode programs = NeonHttp.JSON.readTree(out.toString()).path("new").path("programs");
+        JsonNode programs = Http.JSON.readTree(out.toString()).path("new").path("programs");
         assertEquals(List.of("jbang", "jbang, options", "jbang, archive", "jar, archive"),
                 IntStream.range(0, programs.size()).mapToObj(i -> programs.get(i).path("name").asText())
                         .filter(name -> !name.equals("aws + neonctl")).toList());
