@@ -85,7 +85,7 @@ final class EnvFile {
             if (byWriting) {
                 Files.delete(writeTemporary(file, merged));
             }
-        } catch (IOException e) {
+        } catch (IOException | Failure e) {
             throw failure(e);
         }
     }
@@ -107,7 +107,7 @@ final class EnvFile {
                 content = read(file);
                 merged = merge(content, values);
             } while (!merged.equals(content) && !replace(file, content, merged));
-        } catch (IOException e) {
+        } catch (IOException | Failure e) {
             throw failure(e);
         }
     }
@@ -138,9 +138,9 @@ final class EnvFile {
      * in a bare line feed, because bash takes a carriage return for a part of the value.
      *
      * @param content text in which one character stands for one byte
-     * @throws IOException if there is no way to set them without a loss; its message names the line
+     * @throws Failure if there is no way to set them without a loss; its message names the line alone
      */
-    static String merge(String content, Map<String, String> entries) throws IOException {
+    static String merge(String content, Map<String, String> entries) {
         StringBuilder merged = new StringBuilder();
         Map<String, String> left = new LinkedHashMap<>(entries);
         int position = content.startsWith(BYTE_ORDER_MARK) ? BYTE_ORDER_MARK.length() : 0;
@@ -187,13 +187,13 @@ final class EnvFile {
     }
 
     /** A value before that opens a quote and never closes it would end at ours, for node and others, and take the keys between with it. */
-    private static String entry(String key, String value, String openQuotes) throws IOException {
+    private static String entry(String key, String value, String openQuotes) {
         if (!PLAIN_VALUE.matcher(value).matches()) {
             throw new IllegalArgumentException("the value of " + key + " would be misread in an env file");
         }
         String quote = !openQuotes.contains("\"") ? "\"" : "'";
         if (openQuotes.contains(quote)) {
-            throw new IOException("values before " + key + " open quotes of both kinds and do not close them");
+            throw new Failure("values before " + key + " open quotes of both kinds and do not close them");
         }
         return key + "=" + quote + value + quote;
     }
@@ -202,11 +202,11 @@ final class EnvFile {
         return !value.isEmpty() && "\"'`".indexOf(value.charAt(0)) >= 0 && value.indexOf(value.charAt(0), 1) < 0;
     }
 
-    private static void requireNothingMore(String content, String value, Matcher start) throws IOException {
+    private static void requireNothingMore(String content, String value, Matcher start) {
         String rest = value.replaceFirst("(?s)^([\"'`]).*?(?=\\1)", "");
         if (MORE.matcher(rest).find()) {
             long line = content.substring(0, start.start(2)).chars().filter(c -> c == '\n').count() + 1;
-            throw new IOException("line " + line + " goes on after the value of " + start.group(2) + "; put what follows on its own line");
+            throw new Failure("line " + line + " goes on after the value of " + start.group(2) + "; put what follows on its own line");
         }
     }
 
@@ -332,7 +332,7 @@ final class EnvFile {
         }
     }
 
-    private Failure failure(IOException e) {
+    private Failure failure(Exception e) {
         String reason = e instanceof FileSystemException failed && failed.getReason() != null ? failed.getReason()
                 : e instanceof AccessDeniedException ? "permission denied"
                 : e instanceof NoSuchFileException ? "no such file or folder"

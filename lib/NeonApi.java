@@ -264,11 +264,14 @@ final class NeonApi {
             }
             isKnown = false;
         }
-        String state = operations.isEmpty() ? branch.state() : getProjectBranch(branch.id()).state();
+        String state = branch.state();
         // Other states, such as archived, take connections, and Neon may invent more.
         while (state.equals("init") || state.equals("resetting")) {
-            pauseBeforeNextLook(branch, "it is " + state, start);
+            if (isKnown) {
+                pauseBeforeNextLook(branch, "it is " + state, start);
+            }
             state = getProjectBranch(branch.id()).state();
+            isKnown = true;
         }
     }
 
@@ -296,8 +299,10 @@ final class NeonApi {
     }
 
     private Operation getProjectOperation(String operationId) {
-        return operation(get("/operations/" + requireId(operationId, "read a Neon operation"), "", "read Neon operation " + operationId)
-                .path("operation"));
+        Operation operation = operation(get("/operations/" + requireId(operationId, "read a Neon operation"), "",
+                "read Neon operation " + operationId).path("operation"));
+        requireId(operation.id(), "read Neon operation " + operationId);
+        return operation;
     }
 
     private JsonNode get(String path, String query, String what) {

@@ -227,9 +227,9 @@ class CleanupBranchesTest {
         JsonNode report = Cli.json(result.out());
         assertEquals(List.of(APP + "-b"), names(report.path("deleted")));
         assertEquals(List.of(APP + "-child", APP + "-a"), names(report.path("failed")));
-        assertTrue(result.err().contains("Did not delete '" + APP + "-child'. Could not delete Neon branch " + child + ": Neon answered 403,"
+        assertTrue(result.err().contains("Could not delete Neon branch '" + APP + "-child' (" + child + "): Neon answered 403,"
                 + " not permitted (request "), result.err());
-        assertTrue(result.err().contains("\nDid not delete '" + APP + "-a': one of its child branches is still there.\n"), result.err());
+        assertTrue(result.err().contains("\nDid not delete '" + APP + "-a' (" + sandbox.neon().branch(APP + "-a").id + "): one of its child branches is still there.\n"), result.err());
         assertTrue(result.err().endsWith("\nneon-ci: 2 of 3 orphans could not be deleted; run again later.\n"), result.err());
         assertEquals(List.of("production", APP + "-a", APP + "-child"), left());
     }

@@ -78,7 +78,7 @@ class CommandLineTest {
             --role-name       | ` `      | it must not be blank
             --database-name   | ``       | it must not be blank
             --env-file        | ``       | it must not be blank
-            --env-var         | ``       | it must be the name of a variable, such as DATABASE_URL
+            --env-var         | ``       | it must not be blank
             --env-var         | A B      | it must be the name of a variable, such as DATABASE_URL
             --env-var         | 1A       | it must be the name of a variable, such as DATABASE_URL
             --env-var         | A=B      | it must be the name of a variable, such as DATABASE_URL

@@ -44,9 +44,8 @@ class FaultMatrixTest {
     private static final String TABLE = """
             run    |request              |401 403 404 409 422 init 423 429 429s 429d 500 502 503 524 gone rst> rst< cut html hng> hng< stall
             key    |POST /ssm            |--  --  --  --  --  --   --  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
-            new    |GET \\?search        |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
+            new    |GET /api/.*/branches$|--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
             paged  |GET \\?cursor        |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
-            parent |GET \\?search=prod   |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
             role   |GET /roles$          |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
             role   |GET /databases$      |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
             new    |POST /branches$      |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  ++  +-   +-   ++   ++  ++   +-   ++   ++
@@ -171,7 +170,7 @@ class FaultMatrixTest {
             case "again", "expires", "reset" -> neon.add(Cli.BRANCH);
             case "bare" -> neon.add(Cli.BRANCH).withoutCompute();
             case "busy" -> neon.operationsTakePolls(1);
-            case "init" -> sandbox.fail("GET", "/branches\\?search", 1, Fault.status(200, """
+            case "init" -> sandbox.fail("GET", "/branches$", 1, Fault.status(200, """
                     {"branches":[{"id":"%s","name":"%s","current_state":"init"}]}""".formatted(neon.add(Cli.BRANCH).id, Cli.BRANCH), Map.of()));
             case "paged" -> {
                 neon.add(Cli.BRANCH + "-2");
@@ -191,7 +190,6 @@ class FaultMatrixTest {
     private static Cli.Result command(Cell cell, Sandbox sandbox, Path envFile, String wait) {
         String more = switch (cell.run()) {
             case "cleanup" -> "cleanup-branches";
-            case "parent" -> "create-branch --parent-branch production";
             case "role" -> "create-branch --role-name neondb_owner";
             case "expires" -> "create-branch --expires-in 7d";
             case "reset" -> "create-branch --reset";

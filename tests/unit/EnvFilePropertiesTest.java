@@ -80,8 +80,8 @@ class EnvFilePropertiesTest {
 
     @Test
     void only_what_is_set_changes() {
-        check(files(), file -> {
-            String merged = EnvFile.merge(file.content(), ENTRIES);
+        check(files(), file -> merge(file.content(), raw -> {
+            String merged = withDoubleQuotes(raw);
             assertSame(file.othersBefore(file.pieces().size()), withoutOurs(merged));
             for (String key : ENTRIES.keySet()) {
                 int line = merged.lastIndexOf('\n', merged.indexOf(entry(key))) + 1;
@@ -100,23 +100,22 @@ class EnvFilePropertiesTest {
             count("entries in the value of another", file.pieces().stream().anyMatch(
                     piece -> piece.key() == null && piece.text().matches("(?s)[^#]*=[ \t]*[\"'`].*\n(export )?URL=old\r?\n.*")));
             count("lines that end in a backslash", file.content().contains("\\\n"));
-        });
+        }));
     }
 
     @Test
     void setting_it_again_changes_nothing() {
-        check(oneOf(files().map(File::content), anything()), content -> {
-            String merged = EnvFile.merge(content, ENTRIES);
+        check(oneOf(files().map(File::content), anything()), content -> merge(content, merged -> {
             assertEquals(escape(merged), escape(EnvFile.merge(merged, ENTRIES)));
             count("files", true);
             count("changed files", !merged.equals(content));
-        });
+        }));
     }
 
     @Test
     void nothing_before_the_first_entry_changes_whatever_it_is() {
-        check(anything(), content -> {
-            String merged = EnvFile.merge(content, ENTRIES);
+        check(anything(), content -> merge(content, raw -> {
+            String merged = withDoubleQuotes(raw);
             int first = content.indexOf("URL");
             String before = first < 0 ? content : content.substring(0, content.lastIndexOf('\n', first) + 1);
             assertEquals(escape(before), escape(merged.substring(0, before.length())));
@@ -127,13 +126,13 @@ class EnvFilePropertiesTest {
             count("files", true);
             count("files without the key", first < 0);
             count("files with it later on", before.length() > 0 && first >= 0);
-        });
+        }));
     }
 
     @Test
     void each_entry_stands_there_once_and_nothing_is_made_up() {
-        check(anything(), content -> {
-            String merged = EnvFile.merge(content, ENTRIES);
+        check(anything(), content -> merge(content, raw -> {
+            String merged = withDoubleQuotes(raw);
             String rest = merged;
             for (String key : ENTRIES.keySet()) {
                 int at = rest.indexOf(entry(key));
@@ -147,7 +146,7 @@ class EnvFilePropertiesTest {
                 assertTrue(position > 0, () -> escape(merged));
             }
             count("files", true);
-        });
+        }));
     }
 
     /** A property says something only if it has met what it speaks of. */
@@ -244,6 +243,24 @@ class EnvFilePropertiesTest {
         String actual = left.replaceAll(mayBeKeptApart, "$1");
         boolean hasNewEnd = !expected.endsWith("\n") && actual.equals(expected + "\n");
         assertEquals(escape(expected), escape(hasNewEnd ? expected : actual));
+    }
+
+    /** Checks what becomes of a file. One that cannot take our entries without a loss is refused, with a word on why. */
+    private static void merge(String content, Consumer<String> property) {
+        String merged;
+        try {
+            merged = EnvFile.merge(content, ENTRIES);
+        } catch (Failure e) {
+            assertTrue(e.getMessage().matches("line \\d+ goes on after the value of URL\\w*; put what follows on its own line"
+                    + "|values before URL\\w* open quotes of both kinds and do not close them"), e.getMessage());
+            return;
+        }
+        property.accept(merged);
+    }
+
+    /** Our values stand in single quotes where a double one is open. */
+    private static String withDoubleQuotes(String merged) {
+        return merged.replace("='new'", "=\"new\"").replace("='direct'", "=\"direct\"");
     }
 
     private static Map<String, String> entries() {

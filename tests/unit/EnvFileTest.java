@@ -262,8 +262,8 @@ class EnvFileTest {
 
     @Test
     void refuses_a_folder_that_is_not_there() throws IOException {
-        assertRefused(folder.resolve("nowhere/.env"), "no file can be made in its folder");
-        assertRefused(Files.createSymbolicLink(file, Path.of("nowhere/.env")), "no file can be made in its folder");
+        assertRefused(folder.resolve("nowhere/.env"), "its folder is not there");
+        assertRefused(Files.createSymbolicLink(file, Path.of("nowhere/.env")), "its folder is not there");
     }
 
     @Test
@@ -323,7 +323,7 @@ class EnvFileTest {
         String sentence = "Could not write " + path + ": " + reason + "; mend this, or name another file with --env-file.";
         assertEquals(sentence, assertThrows(Failure.class, () -> new EnvFile(path).check(List.of("DATABASE_URL"), true)).getMessage());
         String later = assertThrows(Failure.class, () -> write(path)).getMessage();
-        assertEquals(sentence.replace("no file can be made in its folder", "no such file or folder"), later);
+        assertEquals(sentence.replace("its folder is not there", "no such file or folder"), later);
         assertFalse(files().stream().anyMatch(left -> left.toString().endsWith(".tmp")));
     }
 
