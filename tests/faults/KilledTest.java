@@ -147,10 +147,23 @@ class KilledTest {
     }
 
     @Test
+    void a_file_that_is_mounted_by_itself_gets_the_new_content() throws IOException {
+        Path outside = Files.writeString(folder.resolve("outside"), OLD);
+        Files.createFile(envFile);
+        String mount = "mount --bind outside .env";
+        Shell.Result trial = Shell.run(folder, Map.of(), "unshare", "-rm", "sh", "-c", mount);
+        Assumptions.assumeTrue(trial.exitCode() == 0, () -> "this user cannot mount a file: " + trial.err().strip());
+        Shell.Result result = create(envFile, "unshare", "-rm", "sh", "-c", mount + "; \"$@\"", "sh");
+        assertEquals(0, result.exitCode(), result.err());
+        assertEquals(written("feature/login"), Files.readString(outside));
+        assertEquals(List.of(outside), temporaries());
+    }
+
+    @Test
     void a_second_file_that_cannot_be_written_keeps_the_first_as_it_was() throws IOException {
         Files.writeString(envFile, OLD);
         Cli.Result result = Cli.create(sandbox, envFile, "--env-file", folder + "/nowhere/.env");
-        assertRefused(new Shell.Result(result.exitCode(), result.out(), result.err()), "no file can be made in its folder");
+        assertRefused(new Shell.Result(result.exitCode(), result.out(), result.err()), "its folder is not there");
         assertEquals(OLD, Files.readString(envFile));
     }
 

@@ -94,6 +94,7 @@ class EnvFileReadersTest {
             bare carriage returns, entry     | DATABASE_URL=old\\rB=2\\rA=1
             no entries at all                | this is\\nno env file at all: nothing\\n
             Latin-1                          | A=caf\\351\\nDATABASE_URL=\\351\\n                          | python-dotenv, dotenv-java
+            a quote that does not close      | A="1\\nDATABASE_URL=old\\nB=2\\n                             | bash, dotenv-java
             an apostrophe                    | A=it's\\nDATABASE_URL=old\\n                              | bash
             """;
 

@@ -53,9 +53,11 @@ class ReadmeTest {
     @Test
     void begins_with_what_the_log_really_says() {
         try (Sandbox sandbox = Sandbox.withoutPostgres()) {
-            assertEquals(console("jbang neon-ci.java create-branch"), anonymous(Cli.create(sandbox, folder.resolve(".env")).out()));
+            assertEquals(console("jbang neon-ci.java create-branch"), anonymous(Cli.create(sandbox, folder.resolve(".env")).out(),
+                    "br-aged-salad-sz9lwvwj"));
             sandbox.neon().add(SandboxAws.APP_ID + "-feature/old");
-            assertEquals(console("jbang neon-ci.java cleanup-branches"), anonymous(Cli.cleanUp(sandbox).out()));
+            assertEquals(console("jbang neon-ci.java cleanup-branches"), anonymous(Cli.cleanUp(sandbox).out(),
+                    "br-late-mud-q7x2k0fd"));
         }
     }
 
@@ -197,8 +199,8 @@ class ReadmeTest {
     }
 
     /** Puts the README's example in the place of what differs from run to run. */
-    private String anonymous(String output) {
-        return output.replace(folder + "/", "").replaceAll("\\(br-[a-z0-9-]+\\)", "(br-aged-salad-sz9lwvwj)");
+    private String anonymous(String output, String id) {
+        return output.replace(folder + "/", "").replaceAll("br-[a-z0-9-]+", id);
     }
 
     /** Splits a command line into words as a shell does, as far as the README's go. */

@@ -99,6 +99,11 @@ class EnvFileTest {
             A='it's\\nURL=old\\n                 | A='it's\\nURL="new"\\n
             A='C:\\\\'\\nURL=old\\nB='b'\\n      | A='C:\\\\'\\nURL="new"\\nB='b'\\n
 
+            # One of another's that never closes would close at ours, so ours are of the other kind.
+            A="b\\nURL=old\\n                    | A="b\\nURL='new'\\n
+            A="b\\nB="c"\\n                     | A="b\\nB="c"\\nURL='new'\\n
+            A=b"\\nURL=old\\n                    | A=b"\\nURL="new"\\n
+
             # The same key once: where it first stood.
             URL=1\\nA=1\\nURL=2\\nexport URL=3   | URL="new"\\nA=1\\n
             URL=1\\nURL="2\\n3"\\nA=1\\n         | URL="new"\\nA=1\\n
@@ -163,6 +168,19 @@ class EnvFileTest {
         String merged = EnvFile.merge(unescape(before), entries);
         assertEquals(after, escape(merged));
         assertEquals(merged, EnvFile.merge(merged, entries), "the second time");
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @CsvSource(delimiter = '|', quoteCharacter = '~', textBlock = """
+            URL=old B=1               | line 1 goes on after the value of URL; put what follows on its own line
+            A=1\\nexport URL="old" B=1 | line 2 goes on after the value of URL; put what follows on its own line
+            URL="old" export B=1      | line 1 goes on after the value of URL; put what follows on its own line
+            URL=old; B=1              | line 1 goes on after the value of URL; put what follows on its own line
+            URL='old'&& B=1           | line 1 goes on after the value of URL; put what follows on its own line
+            A="b\\nB='c\\nURL=old       | values before URL open quotes of both kinds and do not close them
+            """)
+    void refuses_a_file_in_which_something_would_be_lost(String before, String reason) {
+        assertEquals(reason, assertThrows(Failure.class, () -> EnvFile.merge(unescape(before), Map.of("URL", "new"))).getMessage());
     }
 
     @ParameterizedTest
