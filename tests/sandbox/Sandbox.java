@@ -4,6 +4,7 @@
 //SOURCES SandboxBranch.java
 //SOURCES SandboxHttp.java
 //SOURCES SandboxJson.java
+//SOURCES SandboxMasking.java
 //SOURCES SandboxNeon.java
 //SOURCES SandboxNeonApi.java
 //SOURCES SandboxNeonJson.java
