@@ -74,52 +74,48 @@ final class SandboxNeonApi {
             throw new Refusal(401, "supplied credentials do not pass authentication");
         }
         String[] parts = path.substring(1).split("/");
-        for (int i = 0; i < parts.length; i++) {
-            // A plus in a path is a plus, but not to this decoder.
-            parts[i] = URLDecoder.decode(parts[i].replace("+", "%2B"), StandardCharsets.UTF_8);
-        }
-        String project = parts.length > 1 ? parts[1] : "";
-        String item = parts.length > 3 ? parts[3] : "";
-        if (parts.length > 1) {
-            parts[1] = "{project}";
-        }
-        if (parts.length > 3 && !"count".equals(item)) {
-            parts[3] = "{id}";
-        }
-        String role = parts.length > 5 ? parts[5] : "";
-        if (parts.length > 5) {
-            parts[5] = "{role}";
+        List<String> ids = new ArrayList<>();
+        for (int i = 1; i < parts.length; i += 2) {
+            if (!"count".equals(parts[i])) {
+                // A plus in a path is a plus, but not to this decoder.
+                ids.add(URLDecoder.decode(parts[i].replace("+", "%2B"), StandardCharsets.UTF_8));
+                parts[i] = "{id}";
+            }
         }
         String route = request.method() + " /" + String.join("/", parts);
         countRequest(route);
-        if (!SandboxNeon.PROJECT_ID.equals(project)) {
+        if (ids.isEmpty() || !SandboxNeon.PROJECT_ID.equals(ids.get(0))) {
             throw new Refusal(404, "project not found");
         }
         if (neon.oneChangeAtATime && !"GET".equals(request.method()) && neon.isBusy()) {
             throw new Refusal(423, "project already has running conflicting operations, scheduling of new ones is prohibited");
         }
+        return answer(route, ids.size() > 1 ? ids.get(1) : "", ids.size() > 2 ? ids.get(2) : "", request);
+    }
+
+    private SandboxHttp.Answer answer(String route, String item, String role, SandboxHttp.Request request) {
         return switch (route) {
-            case "GET /projects/{project}" -> ok(wrap("project", SandboxNeonJson.project(neon.branchesLimit, neon.startedAt)));
-            case "GET /projects/{project}/branches" -> ok(listBranches(request.query()));
-            case "POST /projects/{project}/branches" -> created(createBranch(read(request.body()), null));
-            case "POST /projects/{project}/branch_anonymized" -> {
+            case "GET /projects/{id}" -> ok(wrap("project", SandboxNeonJson.project(neon.branchesLimit, neon.startedAt)));
+            case "GET /projects/{id}/branches" -> ok(listBranches(request.query()));
+            case "POST /projects/{id}/branches" -> created(createBranch(read(request.body()), null));
+            case "POST /projects/{id}/branch_anonymized" -> {
                 JsonNode body = read(request.body());
                 yield created(createBranch(body.path("branch_create"), body));
             }
-            case "GET /projects/{project}/branches/count" -> ok(SandboxJson.object("{\"count\": %s}", neon.branches.size()));
-            case "GET /projects/{project}/branches/{id}" -> ok(getBranch(item));
-            case "PATCH /projects/{project}/branches/{id}" -> ok(updateBranch(existing(item), read(request.body())));
-            case "DELETE /projects/{project}/branches/{id}" -> deleteBranch(item);
-            case "POST /projects/{project}/branches/{id}/restore" -> ok(restoreBranch(existing(item), read(request.body())));
-            case "GET /projects/{project}/branches/{id}/anonymized_status" -> ok(maskingStatus(existing(item)));
-            case "POST /projects/{project}/branches/{id}/anonymize" -> ok(beginMasking(existing(item)));
-            case "GET /projects/{project}/branches/{id}/endpoints" -> ok(wrap("endpoints", endpoints(existing(item))));
-            case "GET /projects/{project}/branches/{id}/roles" -> ok(wrap("roles", roles(existing(item))));
-            case "GET /projects/{project}/branches/{id}/roles/{role}/reveal_password" -> ok(revealPassword(existing(item), role));
-            case "GET /projects/{project}/branches/{id}/databases" -> ok(wrap("databases", databases(existing(item))));
-            case "POST /projects/{project}/endpoints" -> created(createEndpoint(read(request.body())));
-            case "GET /projects/{project}/operations/{id}" -> ok(getOperation(item));
-            case "GET /projects/{project}/connection_uri" -> ok(connectionUri(request.query()));
+            case "GET /projects/{id}/branches/count" -> ok(SandboxJson.object("{\"count\": %s}", neon.branches.size()));
+            case "GET /projects/{id}/branches/{id}" -> ok(getBranch(item));
+            case "PATCH /projects/{id}/branches/{id}" -> ok(updateBranch(existing(item), read(request.body())));
+            case "DELETE /projects/{id}/branches/{id}" -> deleteBranch(item);
+            case "POST /projects/{id}/branches/{id}/restore" -> ok(restoreBranch(existing(item), read(request.body())));
+            case "GET /projects/{id}/branches/{id}/anonymized_status" -> ok(maskingStatus(existing(item)));
+            case "POST /projects/{id}/branches/{id}/anonymize" -> ok(beginMasking(existing(item)));
+            case "GET /projects/{id}/branches/{id}/endpoints" -> ok(wrap("endpoints", endpoints(existing(item))));
+            case "GET /projects/{id}/branches/{id}/roles" -> ok(wrap("roles", roles(existing(item))));
+            case "GET /projects/{id}/branches/{id}/roles/{id}/reveal_password" -> ok(revealPassword(existing(item), role));
+            case "GET /projects/{id}/branches/{id}/databases" -> ok(wrap("databases", databases(existing(item))));
+            case "POST /projects/{id}/endpoints" -> created(createEndpoint(read(request.body())));
+            case "GET /projects/{id}/operations/{id}" -> ok(getOperation(item));
+            case "GET /projects/{id}/connection_uri" -> ok(connectionUri(request.query()));
             default -> throw new Refusal(404, "this route is not part of the sandbox: " + route);
         };
     }
