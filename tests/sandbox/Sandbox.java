@@ -121,7 +121,7 @@ final class Sandbox implements AutoCloseable {
 
     /**
      * Waits until this is true of the exchanges so far, and of whatever else it looks at. Throws IllegalStateException when it is not true
-     * after a minute.
+     * after two minutes.
      */
     void await(Predicate<List<Exchange>> predicate) {
         http.await(predicate);

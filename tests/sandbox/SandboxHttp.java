@@ -109,7 +109,7 @@ final class SandboxHttp implements AutoCloseable {
     private static final Duration RESTART_TAKES = Duration.ofMillis(300);
 
     /** How long to wait for what other threads or processes do: only a broken test ever waits so long. */
-    private static final Duration PATIENCE = Duration.ofMinutes(1);
+    private static final Duration PATIENCE = Duration.ofMinutes(2);
 
     private final Handler handler;
     private final Set<Socket> connections = ConcurrentHashMap.newKeySet();
@@ -177,7 +177,7 @@ final class SandboxHttp implements AutoCloseable {
 
     /**
      * Waits until this is true of the exchanges so far, and of whatever else it looks at. It is asked again at each exchange, and ten times
-     * a second. Throws IllegalStateException when it is not true after a minute.
+     * a second. Throws IllegalStateException when it is not true after two minutes.
      */
     void await(Predicate<List<Exchange>> predicate) {
         long start = System.nanoTime();
@@ -359,7 +359,7 @@ final class SandboxHttp implements AutoCloseable {
         Exchange held = record(start, request, 0, "");
         hold.countDown();
         try {
-            if (!hold.await(PATIENCE.toSeconds(), TimeUnit.SECONDS)) {
+            if (!hold.await(PATIENCE.toSeconds(), TimeUnit.SECONDS) && !isClosed) {
                 throw new IllegalStateException("the requests that this one was held for did not come in " + PATIENCE + ": " + held);
             }
         } catch (InterruptedException e) {
