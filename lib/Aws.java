@@ -138,7 +138,7 @@ final class Aws {
                 // A read whose answer was cut off, made by a proxy, or lost behind one may be made again.
                 .retryOnException(e -> e instanceof SdkClientException || e instanceof AwsServiceException answer && answer.statusCode() >= 500)
                 .build();
-        builder.region(region).credentialsProvider(credentials).httpClient(Http.CLIENT).overrideConfiguration(configuration -> configuration
+        builder.region(region).credentialsProvider(credentials).httpClient(Http.client(deadline, LONGEST_EXCHANGE)).overrideConfiguration(configuration -> configuration
                 .retryStrategy(retries)
                 .addMetricPublisher(new Log())
                 .apiCallTimeout(deadline.limit(Duration.ofDays(1)).multipliedBy(2))

@@ -50,14 +50,14 @@ final class Http {
 
     static final ObjectMapper JSON = new ObjectMapper();
 
-    /** The SDK's client that starts fastest. It connects as Java does by default, so that certificates are read but once. */
-    static final SdkHttpClient CLIENT = UrlConnectionHttpClient.create(Http::connect);
-
-    /** That client knows no PATCH, this one does; by the scheme of the address, which decides the proxy. */
+    /** The SDK's client that knows PATCH; by the scheme of the address, which decides the proxy. It is slow to start. */
     private static final Map<String, SdkHttpClient> PATCHING = new ConcurrentHashMap<>();
 
     /** The status of an answer that never came, or makes no sense; whether Neon has acted is then not known. */
     static final int NONE = 0;
+
+    /** The reason where there was an answer, which a proxy or a portal may have made. */
+    static final String NOT_NEONS = "something else answered";
 
     /**
      * An answer, or the lack of one.
@@ -66,7 +66,7 @@ final class Http {
      * @param body a JSON object, or missing
      * @param requestId what Neon's support can find the request by
      * @param retryAfter the pause that Neon asks for, or null
-     * @param reason why there is no answer, in words, where there is a reason; else empty
+     * @param reason why there is no answer, in words; else empty
      */
     record Answer(int status, JsonNode body, String requestId, Duration retryAfter, String reason) {
 
@@ -108,6 +108,7 @@ final class Http {
 
     private final String host;
     private final Secret key;
+    private final SdkHttpClient client;
     private final Deadline deadline;
     private final Consumer<String> say;
     private final Consumer<String> verbose;
@@ -126,6 +127,7 @@ final class Http {
     Http(URI host, Secret key, Deadline deadline, Consumer<String> say, Consumer<String> verbose) {
         this.host = host.toString();
         this.key = key;
+        this.client = client(deadline, LONGEST_EXCHANGE);
         this.deadline = deadline;
         this.say = say;
         this.verbose = verbose;
@@ -176,31 +178,31 @@ final class Http {
         }
         long start = System.nanoTime();
         Answer answer = exchange(execution.request(request.build()).build(), requestId);
-        verbose.accept(method + " " + path + " " + (answer.status() == NONE ? "no answer" : String.valueOf(answer.status()))
+        verbose.accept(method + " " + path + " " + (answer.status() == NONE ? "no answer (" + answer.reason() + ")" : String.valueOf(answer.status()))
                 + " " + (System.nanoTime() - start) / 1_000_000 + " ms " + requestId);
         return answer;
     }
 
     private Answer exchange(HttpExecuteRequest request, String requestId) {
         SdkHttpMethod method = request.httpRequest().method();
-        SdkHttpClient client = method == SdkHttpMethod.PATCH ? PATCHING.computeIfAbsent(request.httpRequest().protocol(), Http::patching) : CLIENT;
-        ExecutableHttpRequest exchange = client.prepareRequest(request);
-        // The limits of a connection are for each read of it, and an answer may come byte by byte.
+        SdkHttpClient able = method == SdkHttpMethod.PATCH ? PATCHING.computeIfAbsent(request.httpRequest().protocol(), Http::patching) : client;
+        ExecutableHttpRequest exchange = able.prepareRequest(request);
+        // The limit of a connection is for each read of it, and an answer may come byte by byte.
         Executor later = CompletableFuture.delayedExecutor(deadline.limit(LONGEST_EXCHANGE).toMillis(), TimeUnit.MILLISECONDS);
         CompletableFuture<Void> limit = CompletableFuture.runAsync(exchange::abort, later);
         try {
             HttpExecuteResponse response = exchange.call();
-            byte[] bytes = response.responseBody().isPresent() ? response.responseBody().get().readAllBytes() : new byte[0];
             SdkHttpResponse head = response.httpResponse();
-            // The JDK takes an end that comes too early for the end.
-            if (bytes.length < head.firstMatchingHeader("Content-Length").map(Long::parseLong).orElse(0L)) {
+            byte[] bytes = response.responseBody().isPresent() ? response.responseBody().get().readAllBytes() : null;
+            // The JDK takes an end that comes too early for the end, and of a POST that was answered 401 it shows no body at all.
+            if (bytes != null && bytes.length < head.firstMatchingHeader("Content-Length").map(Long::parseLong).orElse(0L)) {
                 throw new IOException("the answer was cut off");
             }
-            JsonNode body = parse(bytes);
+            JsonNode body = parse(bytes == null ? new byte[0] : bytes);
             // Only the answer for a branch that was gone already has no body.
             boolean isNeons = body.isObject() || !head.isSuccessful() || head.statusCode() == 204 && method == SdkHttpMethod.DELETE;
             return new Answer(isNeons ? head.statusCode() : NONE, body, body.path("request_id").asText(requestId),
-                    retryAfter(head.firstMatchingHeader("Retry-After").orElse("")), "");
+                    retryAfter(head.firstMatchingHeader("Retry-After").orElse("")), isNeons ? "" : NOT_NEONS);
         } catch (IOException | UncheckedIOException e) {
             return new Answer(NONE, MissingNode.getInstance(), requestId, null, limit.isDone() ? "timed out" : reason(e));
         } finally {
@@ -208,7 +210,16 @@ final class Http {
         }
     }
 
-    private static HttpURLConnection connect(URI uri) {
+    /**
+     * Returns the SDK's client that starts fastest. It connects as Java does by default, so that certificates are read but once.
+     *
+     * @param longest the usual limit of a read
+     */
+    static SdkHttpClient client(Deadline deadline, Duration longest) {
+        return UrlConnectionHttpClient.create(uri -> connect(uri, (int) deadline.limit(longest).toMillis()));
+    }
+
+    private static HttpURLConnection connect(URI uri, int limitMillis) {
         try {
             // The SDK reads the variables that all such tools know: HTTPS_PROXY, NO_PROXY, in capitals or not.
             ProxyConfigProvider proxy = ProxyConfigProvider.fromSystemEnvironmentSettings(true, true, uri.getScheme());
@@ -218,7 +229,8 @@ final class Http {
                     : new Proxy(Proxy.Type.HTTP, new InetSocketAddress(proxy.host(), proxy.port())));
             connection.setInstanceFollowRedirects(false);
             connection.setUseCaches(false);
-            connection.setConnectTimeout(CONNECT_MILLIS);
+            connection.setConnectTimeout(Math.min(CONNECT_MILLIS, limitMillis));
+            connection.setReadTimeout(limitMillis);
             return connection;
         } catch (IOException e) {
             throw new UncheckedIOException(e);
@@ -257,7 +269,7 @@ final class Http {
         Duration pause = Duration.ofMillis(ThreadLocalRandom.current().nextLong(1, longest + 1));
         pause = answer.retryAfter() == null ? pause : pause.plus(answer.retryAfter());
         String why = switch (answer.status()) {
-            case NONE -> "Neon did not answer";
+            case NONE -> "Neon did not answer (" + answer.reason() + ")";
             case 422, 423 -> "Neon is at work on this project (" + answer.status() + ")";
             case 429 -> "Neon has had too many requests (429)";
             default -> "Neon is not available (" + answer.status() + ")";

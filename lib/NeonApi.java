@@ -327,7 +327,7 @@ final class NeonApi {
             return answer.body();
         }
         if (answer.status() == Http.NONE) {
-            throw new Failure("Could not " + what + ": " + (answer.reason().isEmpty()
+            throw new Failure("Could not " + what + ": " + (answer.reason().equals(Http.NOT_NEONS)
                     ? host + " answered with something that is not Neon's (request " + answer.requestId() + "); check --api-host and any"
                             + " proxy, or run again later."
                     : "no answer from " + host + " (" + answer.reason() + "); run again later."));
