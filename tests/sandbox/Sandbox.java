@@ -3,6 +3,7 @@
 //SOURCES SandboxAws.java
 //SOURCES SandboxBranch.java
 //SOURCES SandboxHttp.java
+//SOURCES SandboxJson.java
 //SOURCES SandboxNeon.java
 //SOURCES SandboxNeonApi.java
 //SOURCES SandboxNeonJson.java
@@ -18,6 +19,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.Predicate;
 
 /**
  * Clouds to try neon-ci in: Neon's API, AWS Systems Manager and AWS Amplify on one loopback port, and behind Neon a real PostgreSQL. It
@@ -108,9 +110,20 @@ final class Sandbox implements AutoCloseable {
         return Set.copyOf(secrets);
     }
 
-    /** Returns every request so far with its answer, in the order the answers were sent. */
+    /**
+     * Returns every request so far with its answer, in the order the answers were sent. A request that hangs or is held stands there, with
+     * the status 0, from the moment it does.
+     */
     List<Exchange> exchanges() {
         return http.exchanges();
+    }
+
+    /**
+     * Waits until this is true of the exchanges so far, and of whatever else it looks at. Throws IllegalStateException when it is not true
+     * after a minute.
+     */
+    void await(Predicate<List<Exchange>> predicate) {
+        http.await(predicate);
     }
 
     /** Forgets the requests so far, so that the next ones can be looked at alone. */
@@ -140,6 +153,19 @@ final class Sandbox implements AutoCloseable {
         http.failNoMore();
     }
 
+    /**
+     * Keeps back the answers of the next requests of this kind until {@code count} of them have come, then sends them all. What they are
+     * answered is decided when they come: none of them sees what the others lead to.
+     */
+    void hold(String method, String pathPattern, int count) {
+        http.hold(method, pathPattern, count);
+    }
+
+    /** Lets the world change at a certain moment: runs this once, when the next request of this kind comes, before it takes effect. */
+    void when(String method, String pathPattern, Runnable change) {
+        http.when(method, pathPattern, change);
+    }
+
     /** Closes the port and all connections, stops PostgreSQL and deletes its folder. The last two happen at the JVM's end too. */
     @Override
     public void close() {
@@ -158,7 +184,8 @@ final class Sandbox implements AutoCloseable {
             return aws.ssm(request);
         }
         if (path.startsWith("/amplify/")) {
-            return aws.amplify(request, path.substring("/amplify".length()));
+            // An endpoint may end in a slash.
+            return aws.amplify(request, path.replaceFirst("^/amplify/+", "/"));
         }
         return new SandboxHttp.Answer(404, "Nothing is here: " + path, Map.of("Content-Type", "text/plain"));
     }

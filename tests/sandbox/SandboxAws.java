@@ -1,21 +1,26 @@
-import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.net.URLDecoder;
 import java.nio.charset.StandardCharsets;
+import java.time.Clock;
+import java.time.Duration;
+import java.time.Instant;
+import java.time.ZoneOffset;
+import java.time.format.DateTimeFormatter;
 import java.util.ArrayList;
 import java.util.Base64;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.Random;
 import java.util.UUID;
 import java.util.function.Consumer;
+import software.amazon.awssdk.auth.credentials.AwsBasicCredentials;
 
 /**
- * The stand-in for two AWS services: Systems Manager's GetParameter and Amplify's ListBranches. Field names, shapes and error codes are
- * those of the services' models: https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameter.html and
+ * The stand-in for two AWS services: Systems Manager's GetParameter, and Amplify's ListBranches, CreateBranch and DeleteBranch. Field
+ * names, shapes and error codes are those of the services' models:
+ * https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameter.html and
  * https://docs.aws.amazon.com/amplify/latest/APIReference/API_ListBranches.html.
  */
 final class SandboxAws {
@@ -25,6 +30,7 @@ final class SandboxAws {
     static final String APP_ID = "d1a2b3c4d5e6f7";
     static final String ACCESS_KEY_ID = "AKIASANDBOXSANDBOX00";
 
+    private static final Duration SIGNATURE_LASTS = Duration.ofMinutes(5);
     private static final String ACCOUNT = "123456789012";
 
     /** The most branches that ListBranches gives in a page, and how many it gives when not told. */
@@ -37,7 +43,18 @@ final class SandboxAws {
     private record Branch(String name, String stage, String sourceBranch, String environmentSecret, String basicAuthCredentials) {
     }
 
-    private final ObjectMapper json = new ObjectMapper();
+    /** An answer other than the expected one, on its way out of whatever refuses the request. */
+    private static final class Refusal extends RuntimeException {
+        final int status;
+        final String code;
+
+        Refusal(int status, String code, String message) {
+            super(message);
+            this.status = status;
+            this.code = code;
+        }
+    }
+
     private final Random random = new Random();
     private final String secretAccessKey;
     private final Consumer<String> secrets;
@@ -45,6 +62,7 @@ final class SandboxAws {
     private final Map<String, Map<String, Branch>> apps = new LinkedHashMap<>();
     private int maximumPageSize = PAGE;
     private String denied = "";
+    private Clock clock = Clock.systemUTC();
 
     /**
      * Starts with one app that has no branch yet, and no parameter.
@@ -104,75 +122,109 @@ final class SandboxAws {
         denied = action;
     }
 
+    /** Removes the sandbox's app. */
+    synchronized void removeApp() {
+        apps.remove(APP_ID);
+    }
+
+    /** Lets AWS's clock be ahead of this machine's by this much, or behind it. */
+    synchronized void clockSkew(Duration skew) {
+        clock = Clock.offset(Clock.systemUTC(), skew);
+    }
+
     /** Answers a request to SSM: JSON 1.1, the action in a header. */
     synchronized SandboxHttp.Answer ssm(SandboxHttp.Request request) {
-        String target = request.headers().getOrDefault("x-amz-target", "");
-        Optional<String> region = region(request, "ssm");
-        if (region.isEmpty()) {
-            return notSigned(400);
+        try {
+            String region = region(request, "ssm", 400);
+            if (!"AmazonSSM.GetParameter".equals(request.headers().get("x-amz-target"))) {
+                throw new Refusal(400, "UnknownOperationException", "");
+            }
+            return amazon(200, getParameter(SandboxJson.read(request.body()), region));
+        } catch (Refusal refusal) {
+            return refused(refusal);
         }
-        if (!"AmazonSSM.GetParameter".equals(target)) {
-            return error(400, "UnknownOperationException", "");
-        }
-        JsonNode input = read(request.body());
+    }
+
+    private ObjectNode getParameter(JsonNode input, String region) {
         String name = input.path("Name").asText();
         String arn = "arn:aws:ssm:" + REGION + ":" + ACCOUNT + ":parameter" + (name.startsWith("/") ? "" : "/") + name;
-        if ("ssm:GetParameter".equals(denied)) {
-            return notAuthorized(400, "ssm:GetParameter", arn);
-        }
+        authorize(400, "ssm:GetParameter", arn);
         Parameter parameter = parameters.get(name);
-        if (parameter == null || !REGION.equals(region.get())) {
-            return error(400, "ParameterNotFound", "");
+        if (parameter == null || !REGION.equals(region)) {
+            throw new Refusal(400, "ParameterNotFound", "");
         }
         boolean readable = !"SecureString".equals(parameter.type()) || input.path("WithDecryption").asBoolean();
-        ObjectNode answer = json.createObjectNode();
-        answer.putObject("Parameter")
-                .put("ARN", arn)
-                .put("DataType", "text")
-                .put("LastModifiedDate", 1733184000.123)
-                .put("Name", name)
-                .put("Type", parameter.type())
-                .put("Value", readable ? parameter.value() : ciphertext())
-                .put("Version", 1);
-        return amazon(200, answer);
+        return SandboxJson.object("""
+                {"Parameter": {"ARN": %s, "DataType": "text", "LastModifiedDate": 1733184000.123, "Name": %s, "Type": %s, "Value": %s,
+                    "Version": 1}}""", arn, name, parameter.type(), readable ? parameter.value() : ciphertext());
     }
 
     /** Answers a request to Amplify: REST, {@code path} without what leads to the service. */
     synchronized SandboxHttp.Answer amplify(SandboxHttp.Request request, String path) {
-        String[] parts = path.split("/");
-        Optional<String> region = region(request, "amplify");
-        if (region.isEmpty()) {
-            return notSigned(403);
+        try {
+            String[] parts = path.split("/");
+            String action = parts.length < 4 || !"apps".equals(parts[1]) || !"branches".equals(parts[3]) ? ""
+                    : switch (request.method() + " " + parts.length) {
+                        case "GET 4" -> "amplify:ListBranches";
+                        case "POST 4" -> "amplify:CreateBranch";
+                        case "DELETE 5" -> "amplify:DeleteBranch";
+                        default -> "";
+                    };
+            String region = isPlain(request, action) ? REGION : region(request, "amplify", 403);
+            if (action.isEmpty()) {
+                throw new Refusal(404, "NotFoundException", "Unknown operation " + request.method() + " " + path);
+            }
+            String arn = "arn:aws:amplify:" + REGION + ":" + ACCOUNT + ":apps/" + parts[2];
+            authorize(403, action, arn + "/branches/*");
+            Map<String, Branch> app = apps.get(parts[2]);
+            if (app == null || !REGION.equals(region)) {
+                throw new Refusal(404, "NotFoundException", "App with id: " + parts[2] + " not found");
+            }
+            return amazon(200, switch (action) {
+                case "amplify:ListBranches" -> listBranches(arn, new ArrayList<>(app.values()), request.query());
+                case "amplify:CreateBranch" -> createBranch(arn, SandboxJson.read(request.body()));
+                default -> deleteBranch(arn, URLDecoder.decode(parts[4].replace("+", "%2B"), StandardCharsets.UTF_8));
+            });
+        } catch (Refusal refusal) {
+            return refused(refusal);
         }
-        if (!"GET".equals(request.method()) || parts.length != 4 || !"apps".equals(parts[1]) || !"branches".equals(parts[3])) {
-            return error(404, "NotFoundException", "Unknown operation " + request.method() + " " + path);
-        }
-        String appId = parts[2];
-        String arn = "arn:aws:amplify:" + REGION + ":" + ACCOUNT + ":apps/" + appId;
-        if ("amplify:ListBranches".equals(denied)) {
-            return notAuthorized(403, "amplify:ListBranches", arn + "/branches/*");
-        }
-        Map<String, Branch> app = apps.get(appId);
-        if (app == null || !REGION.equals(region.get())) {
-            return error(404, "NotFoundException", "App with id: " + appId + " not found");
-        }
-        int asked = Integer.parseInt(request.query().getOrDefault("maxResults", "" + PAGE));
+    }
+
+    /** Unlike AWS, the sandbox lets people change its app without a signature, so that curl will do for those without the aws command. */
+    private static boolean isPlain(SandboxHttp.Request request, String action) {
+        return !request.headers().containsKey("authorization") && List.of("amplify:CreateBranch", "amplify:DeleteBranch").contains(action);
+    }
+
+    private ObjectNode listBranches(String appArn, List<Branch> all, Map<String, String> query) {
+        int asked = Integer.parseInt(query.getOrDefault("maxResults", "" + PAGE));
         if (asked < 0 || asked > PAGE) {
-            return error(400, "BadRequestException", "1 validation error detected: Value '" + asked
+            throw new Refusal(400, "BadRequestException", "1 validation error detected: Value '" + asked
                     + "' at 'maxResults' failed to satisfy constraint: Member must have value less than or equal to " + PAGE);
         }
         int size = Math.min(asked == 0 ? PAGE : asked, maximumPageSize);
-        int from = pageStart(request.query().get("nextToken"));
-        List<Branch> all = new ArrayList<>(app.values());
+        int from = pageStart(query.get("nextToken"));
         int to = Math.min(from + size, all.size());
+        List<ObjectNode> page = all.subList(Math.min(from, to), to).stream().map(branch -> branch(appArn, branch)).toList();
+        return SandboxJson.object("""
+                {"branches": %s, "nextToken": %s}""", page, to < all.size() ? pageToken(to) : null);
+    }
 
-        ObjectNode answer = json.createObjectNode();
-        var branches = answer.putArray("branches");
-        all.subList(Math.min(from, to), to).forEach(branch -> branches.add(branch(arn, branch)));
-        if (to < all.size()) {
-            answer.put("nextToken", pageToken(to));
+    /** Besides what AWS takes, takes a pull request's {@code sourceBranch}, which AWS has from the Git host. */
+    private ObjectNode createBranch(String appArn, JsonNode input) {
+        String name = input.path("branchName").asText();
+        if (name.isEmpty() || apps.get(APP_ID).containsKey(name)) {
+            throw new Refusal(400, "BadRequestException", name.isEmpty() ? "branchName is required" : "The branch already exists: " + name);
         }
-        return amazon(200, answer);
+        add(name, input.path("stage").asText("DEVELOPMENT"), input.path("sourceBranch").asText(null));
+        return SandboxJson.object("{\"branch\": %s}", branch(appArn, apps.get(APP_ID).get(name)));
+    }
+
+    private ObjectNode deleteBranch(String appArn, String name) {
+        Branch branch = apps.get(APP_ID).remove(name);
+        if (branch == null) {
+            throw new Refusal(404, "NotFoundException", "Branch with name: " + name + " not found");
+        }
+        return SandboxJson.object("{\"branch\": %s}", branch(appArn, branch));
     }
 
     private void add(String name, String stage, String sourceBranch) {
@@ -182,68 +234,57 @@ final class SandboxAws {
     }
 
     private ObjectNode branch(String appArn, Branch branch) {
-        ObjectNode node = json.createObjectNode()
-                .put("branchArn", appArn + "/branches/" + branch.name())
-                .put("branchName", branch.name())
-                .put("description", "")
-                .put("stage", branch.stage())
-                .put("displayName", branch.name().replaceAll("[^A-Za-z0-9-]", "-"))
-                .put("enableNotification", false)
-                .put("createTime", 1733184000.123)
-                .put("updateTime", 1733187600.456);
-        node.putObject("environmentVariables").put("STRIPE_SECRET_KEY", branch.environmentSecret());
-        node.put("enableAutoBuild", true)
-                .put("enableSkewProtection", false);
-        node.putArray("customDomains");
-        node.put("framework", "Next.js - SSR")
-                .put("activeJobId", "0000000007")
-                .put("totalNumberOfJobs", "7")
-                .put("enableBasicAuth", true)
-                .put("enablePerformanceMode", false)
-                .put("basicAuthCredentials", branch.basicAuthCredentials())
-                .put("ttl", "5")
-                .put("enablePullRequestPreview", branch.sourceBranch() == null);
-        node.putObject("tags");
-        if (branch.sourceBranch() != null) {
-            node.put("sourceBranch", branch.sourceBranch()).put("destinationBranch", "main");
+        return SandboxJson.object("""
+                {"branchArn": %s, "branchName": %s, "description": "", "stage": %s, "displayName": %s, "enableNotification": false,
+                 "createTime": 1733184000.123, "updateTime": 1733187600.456, "environmentVariables": {"STRIPE_SECRET_KEY": %s},
+                 "enableAutoBuild": true, "enableSkewProtection": false, "customDomains": [], "framework": "Next.js - SSR",
+                 "activeJobId": "0000000007", "totalNumberOfJobs": "7", "enableBasicAuth": true, "enablePerformanceMode": false,
+                 "basicAuthCredentials": %s, "ttl": "5", "enablePullRequestPreview": %s, "tags": {}, "sourceBranch": %s,
+                 "destinationBranch": %s}""",
+                appArn + "/branches/" + branch.name(), branch.name(), branch.stage(), branch.name().replaceAll("[^A-Za-z0-9-]", "-"),
+                branch.environmentSecret(), branch.basicAuthCredentials(), branch.sourceBranch() == null, branch.sourceBranch(),
+                branch.sourceBranch() == null ? null : "main");
+    }
+
+    /** Returns the region that a request was signed for. Throws a refusal if it was signed wrongly, or too long ago or ahead. */
+    private String region(SandboxHttp.Request request, String service, int status) {
+        SandboxSignature signature = SandboxSignature.of(request, AwsBasicCredentials.create(ACCESS_KEY_ID, secretAccessKey), service)
+                .orElseThrow(() -> new Refusal(status, "InvalidSignatureException", "The request signature we calculated does not match the"
+                        + " signature you provided. Check your AWS Secret Access Key and signing method."));
+        Instant now = clock.instant();
+        String signed = SandboxSignature.TIME.format(signature.time());
+        if (signature.time().isBefore(now.minus(SIGNATURE_LASTS))) {
+            throw new Refusal(status, "InvalidSignatureException", "Signature expired: %s is now earlier than %s (%s - 5 min.)".formatted(
+                    signed, SandboxSignature.TIME.format(now.minus(SIGNATURE_LASTS)), SandboxSignature.TIME.format(now)));
         }
-        return node;
+        if (signature.time().isAfter(now.plus(SIGNATURE_LASTS))) {
+            throw new Refusal(status, "InvalidSignatureException", "Signature not yet current: %s is still later than %s (%s + 5 min.)"
+                    .formatted(signed, SandboxSignature.TIME.format(now.plus(SIGNATURE_LASTS)), SandboxSignature.TIME.format(now)));
+        }
+        return signature.region();
     }
 
-    private Optional<String> region(SandboxHttp.Request request, String service) {
-        return SandboxSignature.region(request, ACCESS_KEY_ID, secretAccessKey, service);
+    private void authorize(int status, String action, String resource) {
+        if (action.equals(denied)) {
+            throw new Refusal(status, "AccessDeniedException", "User: arn:aws:sts::" + ACCOUNT + ":assumed-role/AmplifyServiceRole/"
+                    + "BuildSession is not authorized to perform: " + action + " on resource: " + resource
+                    + " because no identity-based policy allows the " + action + " action");
+        }
     }
 
-    private SandboxHttp.Answer notSigned(int status) {
-        return error(status, "InvalidSignatureException", "The request signature we calculated does not match the signature you provided."
-                + " Check your AWS Secret Access Key and signing method.");
-    }
-
-    private SandboxHttp.Answer notAuthorized(int status, String action, String resource) {
-        return error(status, "AccessDeniedException", "User: arn:aws:sts::" + ACCOUNT + ":assumed-role/AmplifyServiceRole/BuildSession"
-                + " is not authorized to perform: " + action + " on resource: " + resource
-                + " because no identity-based policy allows the " + action + " action");
-    }
-
-    private SandboxHttp.Answer error(int status, String code, String message) {
-        ObjectNode error = json.createObjectNode().put("__type", code).put("message", message);
-        SandboxHttp.Answer answer = amazon(status, error);
+    private SandboxHttp.Answer refused(Refusal refusal) {
+        SandboxHttp.Answer answer = amazon(refusal.status, SandboxJson.object("""
+                {"__type": %s, "message": %s}""", refusal.code, refusal.getMessage()));
         Map<String, String> headers = new LinkedHashMap<>(answer.headers());
-        headers.put("x-amzn-ErrorType", code);
-        return new SandboxHttp.Answer(status, answer.body(), headers);
+        headers.put("x-amzn-ErrorType", refusal.code);
+        return new SandboxHttp.Answer(refusal.status, answer.body(), headers);
     }
 
     private SandboxHttp.Answer amazon(int status, ObjectNode body) {
-        return new SandboxHttp.Answer(status, body.toString(),
-                Map.of("Content-Type", "application/x-amz-json-1.1", "x-amzn-RequestId", UUID.randomUUID().toString()));
-    }
-
-    private JsonNode read(String body) {
-        try {
-            return json.readTree(body);
-        } catch (JsonProcessingException e) {
-            throw new IllegalArgumentException("the request is not JSON", e);
-        }
+        return new SandboxHttp.Answer(status, body.toString(), Map.of(
+                "Content-Type", "application/x-amz-json-1.1",
+                "Date", DateTimeFormatter.RFC_1123_DATE_TIME.format(clock.instant().atOffset(ZoneOffset.UTC)),
+                "x-amzn-RequestId", UUID.randomUUID().toString()));
     }
 
     private String ciphertext() {

@@ -1,3 +1,4 @@
+import java.time.Duration;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.Arrays;
@@ -14,7 +15,7 @@ import java.util.stream.Collectors;
 final class SandboxBranch {
 
     /** A branch's compute; {@code suspendTimeout} is in seconds, 0 for the default and -1 for never. */
-    record Compute(String id, String type, long suspendTimeout, Instant createdAt) {
+    record Compute(String id, String type, long suspendTimeout, Instant createdAt, boolean isDisabled) {
     }
 
     /** The branch's id, {@code br-…}. It never changes. */
@@ -33,7 +34,6 @@ final class SandboxBranch {
     volatile String initSource = "parent-data";
     volatile Instant createdAt = now();
     volatile Instant updatedAt = createdAt;
-    volatile Instant stateChangedAt = createdAt;
     volatile Instant expiresAt;
     volatile Instant lastResetAt;
 
@@ -76,8 +76,23 @@ final class SandboxBranch {
         return this;
     }
 
+    /** Moves the branch's times this much into the past. */
+    void age(Duration time) {
+        createdAt = createdAt.minus(time);
+        updatedAt = updatedAt.minus(time);
+        expiresAt = expiresAt == null ? null : expiresAt.minus(time);
+        lastResetAt = lastResetAt == null ? null : lastResetAt.minus(time);
+    }
+
     SandboxBranch withoutCompute() {
         computes = List.of();
+        return this;
+    }
+
+    /** Lets nobody connect to the branch's read-write compute. */
+    SandboxBranch disableCompute() {
+        computes = computes.stream().map(compute -> !"read_write".equals(compute.type()) ? compute
+                : new Compute(compute.id(), compute.type(), compute.suspendTimeout(), compute.createdAt(), true)).toList();
         return this;
     }
 

@@ -18,12 +18,17 @@ import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import java.util.function.Predicate;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
@@ -56,35 +61,59 @@ final class SandboxHttp implements AutoCloseable {
         Answer answer(Request request);
     }
 
-    /** A fault that waits for its request; {@code left} counts down to 0, or is below 0 for ever. */
-    private static final class Waiting {
+    /** What is to be done with the next requests of a kind; {@code left} counts down to 0, or is below 0 for ever. */
+    private static final class Rule<T> {
         final String method;
         final Pattern path;
-        final Fault fault;
+        final T what;
         int left;
 
-        Waiting(String method, Pattern path, int left, Fault fault) {
+        Rule(String method, String pathPattern, int times, T what) {
             this.method = method;
-            this.path = path;
-            this.left = left;
-            this.fault = fault;
+            this.path = Pattern.compile(pathPattern);
+            this.left = times;
+            this.what = what;
         }
 
         private boolean isFor(Request request) {
             Stream<String> parameters = request.query().entrySet().stream()
                     .flatMap(parameter -> Stream.of("?" + parameter.getKey(), "?" + parameter));
-            return method.equals(request.method())
+            return left != 0 && method.equals(request.method())
                     && Stream.concat(Stream.of(""), parameters).anyMatch(end -> path.matcher(request.path() + end).find());
+        }
+    }
+
+    /** Rules in the order they were made; the first that is for a request counts. */
+    private static final class Rules<T> {
+        private final List<Rule<T>> rules = new ArrayList<>();
+
+        synchronized void add(String method, String pathPattern, int times, T what) {
+            rules.add(new Rule<>(method, pathPattern, times, what));
+        }
+
+        synchronized void clear() {
+            rules.clear();
+        }
+
+        synchronized Optional<T> next(Request request) {
+            Optional<Rule<T>> rule = rules.stream().filter(candidate -> candidate.isFor(request)).findFirst();
+            rule.filter(found -> found.left > 0).ifPresent(found -> found.left--);
+            return rule.map(found -> found.what);
         }
     }
 
     private static final String LOOPBACK = "127.0.0.1";
     private static final Duration RESTART_TAKES = Duration.ofMillis(300);
 
+    /** How long to wait for what other threads or processes do: only a broken test ever waits so long. */
+    private static final Duration PATIENCE = Duration.ofMinutes(1);
+
     private final Handler handler;
     private final Set<Socket> connections = ConcurrentHashMap.newKeySet();
     private final List<Exchange> exchanges = new ArrayList<>();
-    private final List<Waiting> faults = new ArrayList<>();
+    private final Rules<Fault> faults = new Rules<>();
+    private final Rules<Runnable> hooks = new Rules<>();
+    private final Rules<CountDownLatch> holds = new Rules<>();
     private volatile Duration latency = Duration.ZERO;
     private volatile ServerSocket server;
     private volatile boolean isClosed;
@@ -115,22 +144,52 @@ final class SandboxHttp implements AutoCloseable {
      * may end in a question mark and a parameter that the request has: its name, or its name, an equals sign and its decoded value.
      */
     void fail(String method, String pathPattern, int times, Fault fault) {
-        synchronized (faults) {
-            faults.add(new Waiting(method, Pattern.compile(pathPattern), times, fault));
-        }
+        faults.add(method, pathPattern, times, fault);
     }
 
     /** Forgets the faults that have not happened yet. */
     void failNoMore() {
-        synchronized (faults) {
-            faults.clear();
-        }
+        faults.clear();
     }
 
-    /** Returns all exchanges so far, in the order their answers were sent. A hanging request stands there from the moment it hangs. */
+    /** Keeps back the answers of the next requests of this kind until {@code count} of them have come, then sends them all. */
+    void hold(String method, String pathPattern, int count) {
+        holds.add(method, pathPattern, count, new CountDownLatch(count));
+    }
+
+    /** Runs this once, when the next request of this kind has come and before it takes effect. */
+    void when(String method, String pathPattern, Runnable hook) {
+        hooks.add(method, pathPattern, 1, hook);
+    }
+
+    /**
+     * Returns all exchanges so far, in the order their answers were sent. A request that hangs or is held stands there, with the status 0,
+     * from the moment it does.
+     */
     List<Exchange> exchanges() {
         synchronized (exchanges) {
             return List.copyOf(exchanges);
+        }
+    }
+
+    /**
+     * Waits until this is true of the exchanges so far, and of whatever else it looks at. It is asked again at each exchange, and ten times
+     * a second. Throws IllegalStateException when it is not true after a minute.
+     */
+    void await(Predicate<List<Exchange>> predicate) {
+        long start = System.nanoTime();
+        synchronized (exchanges) {
+            while (!predicate.test(Collections.unmodifiableList(exchanges))) {
+                if (System.nanoTime() - start > PATIENCE.toNanos()) {
+                    throw new IllegalStateException("what is waited for did not come in " + PATIENCE + "; there were " + exchanges);
+                }
+                try {
+                    exchanges.wait(100);
+                } catch (InterruptedException e) {
+                    Thread.currentThread().interrupt();
+                    throw new IllegalStateException(e);
+                }
+            }
         }
     }
 
@@ -218,8 +277,12 @@ final class SandboxHttp implements AutoCloseable {
         }
         long start = System.nanoTime();
         Request request = readRequest(requestLine, in, out);
-        Fault fault = faultFor(request);
-        Answer real = fault == null || fault.acts() ? answer(request) : null;
+        Fault fault = faults.next(request).orElse(null);
+        Answer real = answer(request, fault == null || fault.acts());
+        CountDownLatch hold = holds.next(request).orElse(null);
+        if (hold != null) {
+            hold(start, request, hold);
+        }
         pause(latency);
 
         if (fault == null) {
@@ -257,9 +320,10 @@ final class SandboxHttp implements AutoCloseable {
         };
     }
 
-    private Answer answer(Request request) {
+    private Answer answer(Request request, boolean acts) {
         try {
-            return handler.answer(request);
+            hooks.next(request).ifPresent(Runnable::run);
+            return acts ? handler.answer(request) : null;
         } catch (RuntimeException e) {
             // A bug of the sandbox must not look like a fault of the network.
             StringWriter trace = new StringWriter();
@@ -288,24 +352,28 @@ final class SandboxHttp implements AutoCloseable {
         return !"close".equalsIgnoreCase(request.headers().get("connection"));
     }
 
-    private void record(long start, Request request, int status, String responseBody) {
+    private Exchange record(long start, Request request, int status, String responseBody) {
+        Exchange exchange = new Exchange(start, System.nanoTime(), request.method(), request.path(), request.query(), request.headers(),
+                request.body(), status, responseBody);
         synchronized (exchanges) {
-            exchanges.add(new Exchange(start, System.nanoTime(), request.method(), request.path(), request.query(), request.headers(),
-                    request.body(), status, responseBody));
+            exchanges.add(exchange);
+            exchanges.notifyAll();
         }
+        return exchange;
     }
 
-    private Fault faultFor(Request request) {
-        synchronized (faults) {
-            for (Waiting waiting : faults) {
-                if (waiting.left != 0 && waiting.isFor(request)) {
-                    if (waiting.left > 0) {
-                        waiting.left--;
-                    }
-                    return waiting.fault;
-                }
+    private void hold(long start, Request request, CountDownLatch hold) {
+        Exchange held = record(start, request, 0, "");
+        hold.countDown();
+        try {
+            if (!hold.await(PATIENCE.toSeconds(), TimeUnit.SECONDS)) {
+                throw new IllegalStateException("the requests that this one was held for did not come in " + PATIENCE + ": " + held);
             }
-            return null;
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+        synchronized (exchanges) {
+            exchanges.removeIf(exchange -> exchange == held);
         }
     }
 

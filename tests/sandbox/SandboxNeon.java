@@ -43,7 +43,7 @@ final class SandboxNeon {
     private final SandboxPostgres postgres;
 
     private Supplier<String> passwordGenerator = this::randomPassword;
-    private Duration operationsTake = Duration.ofMillis(50);
+    private Duration operationsTake = Duration.ofMillis(100);
     private int operationsTakePolls = 0;
     private SandboxOperation.End operationsEnd = SandboxOperation.End.FINISHED;
 
@@ -103,6 +103,30 @@ final class SandboxNeon {
     /** Deletes a branch, as if someone had deleted it in Neon's console. */
     synchronized void remove(String nameOrId) {
         drop(branch(nameOrId));
+    }
+
+    /** Gives a branch another name, as if someone had done it in Neon's console. */
+    synchronized void rename(String nameOrId, String name) {
+        branch(nameOrId).name = name;
+    }
+
+    /**
+     * Leaves what an instant restore of a branch to its present state leaves: a backup beside it, which its children have as their parent
+     * from now on. Returns the backup.
+     */
+    synchronized SandboxBranch restoreInstantly(String nameOrId) {
+        SandboxBranch branch = branch(nameOrId);
+        SandboxBranch backup = create(branch.name + "_old_" + SandboxBranch.now(), branch, false, List.of());
+        branches.values().stream().filter(child -> child != backup && branch.id.equals(child.parentId))
+                .forEach(child -> child.parentId = backup.id);
+        backup.parentId = branch.parentId;
+        return backup;
+    }
+
+    /** Lets this much time pass for all branches: they are so much older, and those that expire within it are gone. */
+    synchronized void passTime(Duration time) {
+        branches().forEach(branch -> branch.age(time));
+        branches().stream().filter(branch -> branch.expiresAt != null && !branch.expiresAt.isAfter(Instant.now())).forEach(this::drop);
     }
 
     /** Returns the direct connection string of a branch, given by its name or id, for its first role and database. */
@@ -240,16 +264,17 @@ final class SandboxNeon {
         return branch.computes.stream().filter(compute -> "read_write".equals(compute.type())).findFirst().orElse(null);
     }
 
-    /** Returns the host that a compute is reached at. */
+    /** Returns the host that a compute is reached at: the pooler's is the direct one with {@code -pooler} after the compute's id. */
     String host(SandboxBranch.Compute compute, boolean pooled) {
-        // The form of Neon's hosts, cell included, under a domain that is certain not to exist.
-        return postgres != null ? postgres.host(pooled) : compute.id() + (pooled ? "-pooler" : "") + ".c-3.eu-central-1.aws.neon.invalid";
+        // The form of Neon's hosts, cell included, under a domain that is certain not to exist. The address of a real server holds no id.
+        String host = postgres != null ? SandboxPostgres.HOST : compute.id() + ".c-3.eu-central-1.aws.neon.invalid";
+        return pooled ? host.replace(compute.id(), compute.id() + "-pooler") : host;
     }
 
     /** Returns the connection string of a role to a database of a branch, all of which are there, and a read-write compute too. */
     String uri(SandboxBranch branch, String role, String database, boolean pooled) {
         String uri = postgres != null
-                ? postgres.uri(branch, role, database, pooled)
+                ? postgres.uri(branch, role, database)
                 : "postgresql://%s:%s@%s/%s?sslmode=require&channel_binding=require".formatted(SandboxHttp.encode(role),
                         SandboxHttp.encode(branch.passwords.get(role)), host(readWrite(branch), pooled), SandboxHttp.encode(database));
         secrets.accept(uri);
@@ -276,7 +301,7 @@ final class SandboxNeon {
 
     /** Makes a compute for a branch to come; the suspend timeout is in seconds, 0 for the default and -1 for never. */
     SandboxBranch.Compute compute(String type, long suspendTimeout) {
-        return new SandboxBranch.Compute(id("ep"), type, suspendTimeout, SandboxBranch.now());
+        return new SandboxBranch.Compute(id("ep"), type, suspendTimeout, SandboxBranch.now(), false);
     }
 
     private String id(String prefix) {

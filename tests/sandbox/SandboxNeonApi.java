@@ -1,6 +1,4 @@
-import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.net.URLDecoder;
 import java.nio.charset.StandardCharsets;
@@ -19,6 +17,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.UUID;
+import java.util.stream.Collectors;
 
 /**
  * Neon's API for the sandbox's project. It refuses what Neon refuses, in Neon's words where they are known; paths, parameters and answers
@@ -48,8 +47,6 @@ final class SandboxNeonApi {
 
     private final SandboxNeon neon;
     private final String apiKey;
-    private final ObjectMapper mapper = new ObjectMapper();
-    private final SandboxNeonJson json = new SandboxNeonJson(SandboxNeon.PROJECT_ID);
     private final Map<String, Deque<Long>> requestTimes = new HashMap<>();
 
     /** @param apiKey the one key that is let in */
@@ -102,18 +99,18 @@ final class SandboxNeonApi {
             throw new Refusal(423, "project already has running conflicting operations, scheduling of new ones is prohibited");
         }
         return switch (route) {
-            case "GET /projects/{project}" -> ok(SandboxNeonJson.wrap("project", json.project(neon.branchesLimit, neon.startedAt)));
+            case "GET /projects/{project}" -> ok(wrap("project", SandboxNeonJson.project(neon.branchesLimit, neon.startedAt)));
             case "GET /projects/{project}/branches" -> ok(listBranches(request.query()));
             case "POST /projects/{project}/branches" -> created(createBranch(read(request.body())));
-            case "GET /projects/{project}/branches/count" -> ok(mapper.createObjectNode().put("count", neon.branches.size()));
+            case "GET /projects/{project}/branches/count" -> ok(SandboxJson.object("{\"count\": %s}", neon.branches.size()));
             case "GET /projects/{project}/branches/{id}" -> ok(getBranch(item));
             case "PATCH /projects/{project}/branches/{id}" -> ok(updateBranch(existing(item), read(request.body())));
             case "DELETE /projects/{project}/branches/{id}" -> deleteBranch(item);
             case "POST /projects/{project}/branches/{id}/restore" -> ok(restoreBranch(existing(item), read(request.body())));
-            case "GET /projects/{project}/branches/{id}/endpoints" -> ok(only("endpoints", endpoints(existing(item))));
-            case "GET /projects/{project}/branches/{id}/roles" -> ok(only("roles", roles(existing(item))));
+            case "GET /projects/{project}/branches/{id}/endpoints" -> ok(wrap("endpoints", endpoints(existing(item))));
+            case "GET /projects/{project}/branches/{id}/roles" -> ok(wrap("roles", roles(existing(item))));
             case "GET /projects/{project}/branches/{id}/roles/{role}/reveal_password" -> ok(revealPassword(existing(item), role));
-            case "GET /projects/{project}/branches/{id}/databases" -> ok(only("databases", databases(existing(item))));
+            case "GET /projects/{project}/branches/{id}/databases" -> ok(wrap("databases", databases(existing(item))));
             case "POST /projects/{project}/endpoints" -> created(createEndpoint(read(request.body())));
             case "GET /projects/{project}/operations/{id}" -> ok(getOperation(item));
             case "GET /projects/{project}/connection_uri" -> ok(connectionUri(request.query()));
@@ -146,12 +143,12 @@ final class SandboxNeonApi {
                 ? Base64.getUrlEncoder().encodeToString(position(page.get(page.size() - 1), sortBy).getBytes(StandardCharsets.UTF_8))
                 : neon.nextOnLastPage ? cursor : null;
 
-        ObjectNode answer = mapper.createObjectNode();
-        answer.set("branches", SandboxNeonJson.array(page.stream().map(this::json).toList()));
-        ObjectNode annotations = answer.putObject("annotations");
-        page.stream().filter(branch -> !branch.annotation.isEmpty()).forEach(branch -> annotations.set(branch.id, json.annotation(branch)));
-        answer.set("pagination", SandboxNeonJson.pagination(next, sortBy, sortOrder));
-        return answer;
+        Map<String, ObjectNode> annotations = page.stream().filter(branch -> !branch.annotation.isEmpty())
+                .collect(Collectors.toMap(branch -> branch.id, SandboxNeonJson::annotation));
+        ObjectNode pagination = SandboxJson.object("""
+                {"next": %s, "sort_by": %s, "sort_order": %s}""", next, sortBy, sortOrder);
+        return SandboxJson.object("""
+                {"branches": %s, "annotations": %s, "pagination": %s}""", page.stream().map(this::json).toList(), annotations, pagination);
     }
 
     /** Returns a branch's place in a sorted list, as text that no two branches share. A cursor is the place of the last one given. */
@@ -175,6 +172,9 @@ final class SandboxNeonApi {
         checkUnused(name);
         boolean schemaOnly = "schema-only".equals(wanted.path("init_source").asText());
         Instant expiresAt = expiration(wanted.path("expires_at"));
+        if (expiresAt != null && wanted.path("protected").asBoolean()) {
+            throw new Refusal(422, "cannot set an expiration on a default, protected or parent branch");
+        }
         checkParent(parent);
         checkLimits(schemaOnly);
         List<SandboxBranch.Compute> computes = new ArrayList<>();
@@ -200,9 +200,9 @@ final class SandboxNeonApi {
         running.add(start("create_branch", branch.id, null));
         computes.forEach(compute -> running.add(start("start_compute", branch.id, compute.id())));
 
-        ObjectNode answer = SandboxNeonJson.wrap("branch", json(branch));
+        ObjectNode answer = wrap("branch", json(branch));
         answer.set("endpoints", endpoints(branch));
-        answer.set("operations", SandboxNeonJson.array(running));
+        answer.set("operations", SandboxJson.array(running));
         answer.set("roles", roles(branch));
         answer.set("databases", databases(branch));
         if (!computes.isEmpty() && branch.passwords.size() == 1 && branch.databases.size() == 1) {
@@ -235,8 +235,8 @@ final class SandboxNeonApi {
     private ObjectNode getBranch(String id) {
         SandboxBranch branch = existing(id);
         neon.operations.values().stream().filter(operation -> operation.branchId.equals(id)).forEach(SandboxOperation::polled);
-        ObjectNode answer = SandboxNeonJson.wrap("branch", json(branch));
-        answer.set("annotation", json.annotation(branch));
+        ObjectNode answer = wrap("branch", json(branch));
+        answer.set("annotation", SandboxNeonJson.annotation(branch));
         return answer;
     }
 
@@ -324,8 +324,8 @@ final class SandboxNeonApi {
         computes.add(compute);
         branch.computes = List.copyOf(computes);
         ObjectNode operation = start("start_compute", branch.id, compute.id());
-        ObjectNode answer = SandboxNeonJson.wrap("endpoint", endpoint(branch, compute));
-        answer.set("operations", SandboxNeonJson.array(List.of(operation)));
+        ObjectNode answer = wrap("endpoint", endpoint(branch, compute));
+        answer.set("operations", SandboxJson.array(List.of(operation)));
         return answer;
     }
 
@@ -347,14 +347,14 @@ final class SandboxNeonApi {
             throw new Refusal(404, "operation not found");
         }
         operation.polled();
-        return SandboxNeonJson.wrap("operation", json.operation(operation));
+        return wrap("operation", SandboxNeonJson.operation(operation));
     }
 
     private ObjectNode revealPassword(SandboxBranch branch, String role) {
         if (!branch.passwords.containsKey(role)) {
             throw new Refusal(404, "role not found");
         }
-        return mapper.createObjectNode().put("password", branch.passwords.get(role));
+        return SandboxJson.object("{\"password\": %s}", branch.passwords.get(role));
     }
 
     private ObjectNode connectionUri(Map<String, String> query) {
@@ -372,38 +372,38 @@ final class SandboxNeonApi {
             throw new Refusal(404, "endpoint not found");
         }
         boolean pooled = Boolean.parseBoolean(query.getOrDefault("pooled", "false"));
-        return mapper.createObjectNode().put("uri", neon.uri(branch, role, database, pooled));
+        return SandboxJson.object("{\"uri\": %s}", neon.uri(branch, role, database, pooled));
     }
 
     private ObjectNode start(String action, String branchId, String endpointId) {
-        return json.operation(neon.start(action, branchId, endpointId));
+        return SandboxNeonJson.operation(neon.start(action, branchId, endpointId));
     }
 
     private ObjectNode changed(SandboxBranch branch, List<ObjectNode> running) {
-        ObjectNode answer = SandboxNeonJson.wrap("branch", json(branch));
-        answer.set("operations", SandboxNeonJson.array(running));
+        ObjectNode answer = wrap("branch", json(branch));
+        answer.set("operations", SandboxJson.array(running));
         return answer;
     }
 
     private ObjectNode json(SandboxBranch branch) {
-        return json.branch(branch, neon.state(branch));
+        return SandboxNeonJson.branch(branch, neon.state(branch));
     }
 
     private JsonNode endpoints(SandboxBranch branch) {
-        return SandboxNeonJson.array(branch.computes.stream().map(compute -> endpoint(branch, compute)).toList());
+        return SandboxJson.array(branch.computes.stream().map(compute -> endpoint(branch, compute)).toList());
     }
 
     private ObjectNode endpoint(SandboxBranch branch, SandboxBranch.Compute compute) {
-        return json.endpoint(branch, compute, neon.host(compute, false), neon.isStarted(compute));
+        return SandboxNeonJson.endpoint(branch, compute, neon.host(compute, false), neon.isStarted(compute));
     }
 
     private JsonNode roles(SandboxBranch branch) {
-        return SandboxNeonJson.array(branch.passwords.keySet().stream().map(role -> json.role(branch, role)).toList());
+        return SandboxJson.array(branch.passwords.keySet().stream().map(role -> SandboxNeonJson.role(branch, role)).toList());
     }
 
     private JsonNode databases(SandboxBranch branch) {
-        return SandboxNeonJson.array(branch.databases.entrySet().stream()
-                .map(database -> json.database(branch, database.getKey(), database.getValue())).toList());
+        return SandboxJson.array(branch.databases.entrySet().stream()
+                .map(database -> SandboxNeonJson.database(branch, database.getKey(), database.getValue())).toList());
     }
 
     private SandboxBranch existing(String id) {
@@ -463,14 +463,15 @@ final class SandboxNeonApi {
         return Integer.parseInt(text);
     }
 
-    private JsonNode only(String field, JsonNode value) {
-        return mapper.createObjectNode().set(field, value);
+    /** Returns an object of one field, the way Neon wraps every answer. */
+    private static ObjectNode wrap(String field, JsonNode value) {
+        return SandboxJson.object("{%s: %s}", field, value);
     }
 
-    private JsonNode read(String body) {
+    private static JsonNode read(String body) {
         try {
-            return body.isEmpty() ? mapper.createObjectNode() : mapper.readTree(body);
-        } catch (JsonProcessingException e) {
+            return SandboxJson.read(body);
+        } catch (IllegalArgumentException e) {
             throw new Refusal(400, "the request body is not JSON");
         }
     }

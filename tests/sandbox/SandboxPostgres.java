@@ -52,6 +52,9 @@ final class SandboxPostgres implements AutoCloseable {
         }
     }
 
+    /** Where the server listens. It has no pooler: no name of this machine with {@code -pooler} in it leads anywhere on every system. */
+    static final String HOST = "127.0.0.1";
+
     /** PostgreSQL starts in a second or two, but a build server may be busy. */
     private static final Duration STARTUP = Duration.ofMinutes(1);
 
@@ -207,13 +210,8 @@ final class SandboxPostgres implements AutoCloseable {
         branch.passwords.keySet().forEach(role -> run("postgres", "DROP ROLE IF EXISTS " + quote(loginName(branch, role))));
     }
 
-    /** Returns the host to connect to: two names of the loopback interface stand for the two hosts that Neon gives a compute. */
-    String host(boolean pooled) {
-        return pooled ? "localhost" : "127.0.0.1";
-    }
-
     /** Returns the connection string of a role to a database of a branch; both are made if only a test has said that they exist. */
-    String uri(SandboxBranch branch, String role, String database, boolean pooled) {
+    String uri(SandboxBranch branch, String role, String database) {
         createLogins(branch);
         if (!exists("SELECT FROM pg_database WHERE datname = " + literal(databaseName(branch, database)))) {
             createDatabase(branch, database, "template1");
@@ -221,7 +219,7 @@ final class SandboxPostgres implements AutoCloseable {
         grant(branch, database);
         // The server has no certificate. The & is Neon's: a shell that reads an unquoted .env trips over it.
         return "postgresql://%s:%s@%s:%d/%s?sslmode=disable&channel_binding=disable".formatted(
-                SandboxHttp.encode(loginName(branch, role)), SandboxHttp.encode(branch.passwords.get(role)), host(pooled), server.getPort(),
+                SandboxHttp.encode(loginName(branch, role)), SandboxHttp.encode(branch.passwords.get(role)), HOST, server.getPort(),
                 SandboxHttp.encode(databaseName(branch, database)));
     }
 

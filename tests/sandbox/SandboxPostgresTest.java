@@ -123,18 +123,6 @@ class SandboxPostgresTest {
     }
 
     @Test
-    void the_pooled_and_the_direct_host_lead_to_the_same_database() throws SQLException {
-        neon.add("pooled");
-        String direct = neon.connectionString("pooled");
-        String pooled = direct.replace("@127.0.0.1:", "@localhost:");
-        assertFalse(pooled.equals(direct));
-        try (Connection connection = SandboxPostgres.connect(pooled); Statement statement = connection.createStatement()) {
-            statement.executeUpdate("INSERT INTO customers (name) VALUES ('Dune Diner')");
-        }
-        assertEquals(4, customers("pooled").size());
-    }
-
-    @Test
     void two_servers_know_nothing_of_each_other_and_leave_nothing_behind() throws SQLException {
         SandboxPostgres another = new SandboxPostgres();
         Path folder = another.folder();

@@ -1,85 +1,70 @@
+import java.io.ByteArrayInputStream;
+import java.net.URI;
 import java.nio.charset.StandardCharsets;
-import java.security.GeneralSecurityException;
-import java.security.MessageDigest;
-import java.util.Arrays;
-import java.util.HexFormat;
+import java.time.Clock;
+import java.time.Instant;
+import java.time.LocalDateTime;
+import java.time.ZoneOffset;
+import java.time.format.DateTimeFormatter;
+import java.time.format.DateTimeParseException;
 import java.util.List;
 import java.util.Optional;
-import java.util.TreeMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import java.util.stream.Collectors;
-import javax.crypto.Mac;
-import javax.crypto.spec.SecretKeySpec;
+import software.amazon.awssdk.auth.credentials.AwsBasicCredentials;
+import software.amazon.awssdk.auth.signer.Aws4Signer;
+import software.amazon.awssdk.auth.signer.params.Aws4SignerParams;
+import software.amazon.awssdk.http.SdkHttpFullRequest;
+import software.amazon.awssdk.http.SdkHttpMethod;
+import software.amazon.awssdk.regions.Region;
 
 /**
- * Checks the signature of a request as AWS does, from AWS's description and without AWS's code:
- * https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html. It does not check the request's age.
+ * Who signed a request to AWS, for which region, and when. The request is signed again by AWS's own code, and the signatures compared. It
+ * takes the SDK's older signer: the newer one signs a hash of the body as a header, which the aws command does not send.
  */
-final class SandboxSignature {
+@SuppressWarnings("deprecation")
+record SandboxSignature(String region, Instant time) {
 
-    private static final Pattern AUTHORIZATION = Pattern.compile(
-            "AWS4-HMAC-SHA256 Credential=([^/]+)/(\\d{8})/([^/]+)/([^/]+)/aws4_request, ?SignedHeaders=([^,]+), ?Signature=([0-9a-f]{64})");
+    /** The form of times in signatures. */
+    static final DateTimeFormatter TIME = DateTimeFormatter.ofPattern("yyyyMMdd'T'HHmmssX").withZone(ZoneOffset.UTC);
 
-    private SandboxSignature() {
-    }
+    private static final Pattern AUTHORIZATION =
+            Pattern.compile("AWS4-HMAC-SHA256 Credential=[^/]+/\\d{8}/([^/]+)/.*, ?SignedHeaders=([^,]+), ?Signature=.*");
 
-    /**
-     * Returns the region that the request was signed for, or nothing if it was not signed with this key for this service, and with it
-     * every header that AWS acts upon.
-     */
-    static Optional<String> region(SandboxHttp.Request request, String accessKeyId, String secretAccessKey, String service) {
-        Matcher authorization = AUTHORIZATION.matcher(request.headers().getOrDefault("authorization", ""));
-        if (!authorization.matches() || !authorization.group(1).equals(accessKeyId) || !authorization.group(4).equals(service)) {
+    /** Returns nothing if it was not signed with this key for this service, and with it every header that AWS acts upon. */
+    static Optional<SandboxSignature> of(SandboxHttp.Request request, AwsBasicCredentials key, String service) {
+        String received = request.headers().getOrDefault("authorization", "");
+        Matcher authorization = AUTHORIZATION.matcher(received);
+        if (!authorization.matches()) {
             return Optional.empty();
         }
-        List<String> signedHeaders = List.of(authorization.group(5).split(";"));
-        boolean isAllSigned = request.headers().keySet().stream()
-                .filter(header -> header.equals("host") || header.startsWith("x-amz-"))
-                .allMatch(signedHeaders::contains);
-        if (!isAllSigned || !request.headers().keySet().containsAll(signedHeaders)) {
+        try {
+            Instant time = LocalDateTime.parse(request.headers().getOrDefault("x-amz-date", ""), TIME).toInstant(ZoneOffset.UTC);
+            SandboxSignature signature = new SandboxSignature(authorization.group(1), time);
+            SdkHttpFullRequest unsigned = unsigned(request, List.of(authorization.group(2).split(";")));
+            String expected = Aws4Signer.create().sign(unsigned, Aws4SignerParams.builder()
+                    .awsCredentials(key)
+                    .signingName(service)
+                    .signingRegion(Region.of(signature.region))
+                    .signingClockOverride(Clock.fixed(time, ZoneOffset.UTC))
+                    .build()).firstMatchingHeader("Authorization").orElseThrow();
+            return Optional.of(signature).filter(unused -> expected.equals(received.replaceAll(", ?", ", ")));
+        } catch (DateTimeParseException e) {
             return Optional.empty();
         }
-        String region = authorization.group(3);
-        String date = authorization.group(2);
-        String scope = String.join("/", date, region, service, "aws4_request");
-        String text = String.join("\n", "AWS4-HMAC-SHA256", request.headers().get("x-amz-date"), scope,
-                hash(canonical(request, signedHeaders)));
-        byte[] key = ("AWS4" + secretAccessKey).getBytes(StandardCharsets.UTF_8);
-        for (String part : scope.split("/")) {
-            key = hmac(key, part);
-        }
-        String signature = HexFormat.of().formatHex(hmac(key, text));
-        return Optional.of(region).filter(unused -> signature.equals(authorization.group(6)));
     }
 
-    private static String canonical(SandboxHttp.Request request, List<String> signedHeaders) {
-        // Every service but S3 encodes the path once more.
-        String path = Arrays.stream(request.path().split("/", -1)).map(SandboxHttp::encode).collect(Collectors.joining("/"));
-        String query = new TreeMap<>(request.query()).entrySet().stream()
-                .map(parameter -> SandboxHttp.encode(parameter.getKey()) + "=" + SandboxHttp.encode(parameter.getValue()))
-                .collect(Collectors.joining("&"));
-        String headers = signedHeaders.stream()
-                .map(header -> header + ":" + request.headers().get(header).strip().replaceAll(" +", " ") + "\n")
-                .collect(Collectors.joining());
-        return String.join("\n", request.method(), path, query, headers, String.join(";", signedHeaders), hash(request.body()));
-    }
-
-    private static String hash(String text) {
-        try {
-            return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(text.getBytes(StandardCharsets.UTF_8)));
-        } catch (GeneralSecurityException e) {
-            throw new IllegalStateException("every Java has SHA-256", e);
-        }
-    }
-
-    private static byte[] hmac(byte[] key, String text) {
-        try {
-            Mac mac = Mac.getInstance("HmacSHA256");
-            mac.init(new SecretKeySpec(key, "HmacSHA256"));
-            return mac.doFinal(text.getBytes(StandardCharsets.UTF_8));
-        } catch (GeneralSecurityException e) {
-            throw new IllegalStateException("every Java has HmacSHA256", e);
-        }
+    private static SdkHttpFullRequest unsigned(SandboxHttp.Request request, List<String> signedHeaders) {
+        SdkHttpFullRequest.Builder unsigned = SdkHttpFullRequest.builder()
+                .method(SdkHttpMethod.fromValue(request.method()))
+                .uri(URI.create("http://" + request.headers().get("host") + request.path()))
+                .contentStreamProvider(() -> new ByteArrayInputStream(request.body().getBytes(StandardCharsets.UTF_8)));
+        request.query().forEach(unsigned::putRawQueryParameter);
+        request.headers().forEach((name, value) -> {
+            if (signedHeaders.contains(name) || name.startsWith("x-amz-")) {
+                unsigned.putHeader(name, value);
+            }
+        });
+        return unsigned.build();
     }
 }

@@ -9,6 +9,7 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.net.Socket;
 import java.net.SocketException;
 import java.net.SocketTimeoutException;
@@ -16,10 +17,15 @@ import java.net.URI;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.time.Instant;
+import java.time.format.DateTimeFormatter;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
@@ -27,16 +33,23 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
+import software.amazon.awssdk.auth.credentials.AwsBasicCredentials;
+import software.amazon.awssdk.http.SdkHttpMethod;
+import software.amazon.awssdk.http.SdkHttpRequest;
+import software.amazon.awssdk.http.auth.aws.signer.AwsV4HttpSigner;
 
 /** The stand-ins themselves: a test against them is worth what they are worth. */
 class SandboxTest {
 
     private static final int PATIENCE_MILLIS = 10_000;
+    private static final String NEON = "/api/v2/projects/" + SandboxNeon.PROJECT_ID;
 
     private final Sandbox sandbox = Sandbox.withoutPostgres();
+    private final ExecutorService threads = Executors.newCachedThreadPool();
 
     @AfterEach
     void close() {
+        threads.shutdownNow();
         sandbox.close();
     }
 
@@ -78,6 +91,19 @@ class SandboxTest {
         String own = json(neon("GET", query + "&branch_id=" + branch.id, "")).path("uri").asText();
         assertEquals(sandbox.neon().connectionString("x"), own);
         assertFalse(own.equals(production));
+    }
+
+    @Test
+    void a_connection_strings_host_is_its_computes_with_pooler_after_the_id_if_pooled() throws IOException {
+        SandboxBranch branch = sandbox.neon().add("x").disableCompute();
+        JsonNode endpoint = json(neon("GET", "/branches/" + branch.id + "/endpoints", "")).path("endpoints").path(0);
+        String id = endpoint.path("id").asText();
+        String host = endpoint.path("host").asText();
+        assertTrue(endpoint.path("disabled").asBoolean());
+        assertEquals(host, id + "." + endpoint.path("proxy_host").asText());
+        String query = "/connection_uri?role_name=neondb_owner&database_name=neondb&branch_id=" + branch.id + "&pooled=";
+        assertEquals(host, URI.create(json(neon("GET", query + "false", "")).path("uri").asText()).getHost());
+        assertEquals(host.replace(id, id + "-pooler"), URI.create(json(neon("GET", query + "true", "")).path("uri").asText()).getHost());
     }
 
     @ParameterizedTest
@@ -122,6 +148,49 @@ class SandboxTest {
         assertEquals(422, neon("POST", "/branches", "{\"branch\":{\"name\":\"y\",\"parent_id\":\"" + id + "\"}}").status());
     }
 
+    @ParameterizedTest
+    @CsvSource({"production, 422", "protected, 422", "parent, 422", "child, 200"})
+    void an_expiry_is_set_and_taken_back_where_a_branch_may_expire(String name, int status) throws IOException {
+        sandbox.neon().add("protected").makeProtected();
+        sandbox.neon().add("parent");
+        sandbox.neon().add("child", "parent");
+        SandboxBranch branch = sandbox.neon().branch(name);
+        Instant soon = SandboxBranch.now().plus(Duration.ofDays(3));
+        assertEquals(status, neon("PATCH", "/branches/" + branch.id, "{\"branch\":{\"expires_at\":\"" + soon + "\"}}").status());
+        assertEquals(status == 200 ? soon : null, branch.expiresAt);
+        assertEquals(200, neon("PATCH", "/branches/" + branch.id, "{\"branch\":{\"expires_at\":null}}").status());
+        assertEquals(null, branch.expiresAt);
+    }
+
+    @Test
+    void a_protected_branch_is_not_made_to_expire() throws IOException {
+        Instant soon = Instant.now().plus(Duration.ofDays(3));
+        assertEquals(422, neon("POST", "/branches",
+                "{\"branch\":{\"name\":\"x\",\"protected\":true,\"expires_at\":\"" + soon + "\"}}").status());
+    }
+
+    @Test
+    void an_expired_branch_is_gone_when_its_time_has_passed() {
+        SandboxBranch branch = sandbox.neon().add("x").expiresAt(Instant.now().plus(Duration.ofDays(3)));
+        Instant madeAt = branch.createdAt;
+        sandbox.neon().passTime(Duration.ofDays(2));
+        assertTrue(sandbox.neon().hasBranch("x"));
+        assertEquals(madeAt.minus(Duration.ofDays(2)), branch.createdAt);
+        sandbox.neon().passTime(Duration.ofDays(1));
+        assertFalse(sandbox.neon().hasBranch("x"));
+        assertTrue(sandbox.neon().hasBranch("production"));
+    }
+
+    @Test
+    void an_instant_restore_leaves_a_backup_that_the_children_are_of() {
+        sandbox.neon().add("child");
+        SandboxBranch backup = sandbox.neon().restoreInstantly("production");
+        assertTrue(backup.name.matches("production_old_\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\dZ"), backup.name);
+        assertEquals(backup.id, sandbox.neon().branch("child").parentId);
+        assertEquals(null, backup.parentId);
+        assertTrue(sandbox.neon().branch("production").isDefault && !backup.isDefault);
+    }
+
     @Test
     void a_branch_is_not_ready_until_it_was_asked_for_often_enough() throws IOException {
         sandbox.neon().operationsTake(Duration.ZERO);
@@ -160,7 +229,7 @@ class SandboxTest {
 
     @Test
     void a_request_with_a_wrong_key_learns_nothing() throws IOException {
-        Reply reply = send("GET", "", "Authorization: Bearer napi_x\r\nX-Request-ID: abc\r\n", "", PATIENCE_MILLIS);
+        Reply reply = send("GET", NEON, "Authorization: Bearer napi_x\r\nX-Request-ID: abc\r\n", "", PATIENCE_MILLIS);
         assertEquals(401, reply.status());
         assertEquals("abc", json(reply).path("request_id").asText());
     }
@@ -217,14 +286,39 @@ class SandboxTest {
 
     @ParameterizedTest
     @ValueSource(booleans = {false, true})
-    void a_request_that_hangs_may_have_taken_effect_and_gets_no_answer(boolean takesEffect) throws InterruptedException {
+    void a_request_that_hangs_may_have_taken_effect_and_gets_no_answer(boolean takesEffect) {
         sandbox.fail("POST", "/branches$", 1, takesEffect ? Fault.hangAfter() : Fault.hangBefore());
-        assertThrows(SocketTimeoutException.class, () -> send("POST", "/branches", "Authorization: Bearer " + sandbox.apiKey() + "\r\n",
+        String headers = "Authorization: Bearer " + sandbox.apiKey() + "\r\n";
+        assertThrows(SocketTimeoutException.class, () -> send("POST", NEON + "/branches", headers,
                 "{\"branch\":{\"name\":\"x\"}}", 500));
-        while (sandbox.exchanges().isEmpty()) {
-            Thread.sleep(10);
-        }
+        sandbox.await(exchanges -> !exchanges.isEmpty());
         assertEquals(takesEffect, sandbox.neon().hasBranch("x"));
+    }
+
+    @Test
+    void held_requests_are_seen_and_are_answered_when_all_have_come() throws Exception {
+        sandbox.hold("GET", "/branches$", 3);
+        List<CompletableFuture<Reply>> replies = new ArrayList<>();
+        for (int i = 1; i <= 3; i++) {
+            int come = i;
+            replies.add(CompletableFuture.supplyAsync(() -> unchecked("GET", "/branches"), threads));
+            if (come < 3) {
+                sandbox.await(exchanges -> exchanges.size() == come);
+                assertEquals(0, sandbox.exchanges().get(0).status());
+            }
+        }
+        for (CompletableFuture<Reply> reply : replies) {
+            assertEquals(200, reply.get().status());
+        }
+        assertEquals(200, neon("GET", "/branches", "").status());
+        assertEquals(List.of(200, 200, 200, 200), sandbox.exchanges().stream().map(Exchange::status).toList());
+    }
+
+    @Test
+    void the_world_changes_once_when_told_and_before_the_request_takes_effect() throws IOException {
+        sandbox.when("GET", "/branches$", () -> sandbox.neon().add("x"));
+        assertEquals(2, json(neon("GET", "/branches", "")).path("branches").size());
+        assertEquals(2, json(neon("GET", "/branches", "")).path("branches").size());
     }
 
     @Test
@@ -247,8 +341,58 @@ class SandboxTest {
                 "x-amz-date", "20150830T123600Z",
                 "authorization", "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/iam/aws4_request,"
                         + " SignedHeaders=content-type;host;x-amz-date, Signature=" + signature), "");
-        assertEquals(isValid ? Optional.of("us-east-1") : Optional.empty(),
-                SandboxSignature.region(request, "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", service));
+        AwsBasicCredentials key = AwsBasicCredentials.create("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY");
+        assertEquals(isValid ? Optional.of(new SandboxSignature("us-east-1", Instant.parse("2015-08-30T12:36:00Z"))) : Optional.empty(),
+                SandboxSignature.of(request, key, service));
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', textBlock = """
+            this key, service and time  | 0   | amplify |                    | 200 |
+            a header that is not signed | 0   | amplify | X-Amz-Meaning: new | 403 | The request signature we calculated
+            another service's name      | 0   | ssm     |                    | 403 | The request signature we calculated
+            a clock that is a bit slow  | -4  | amplify |                    | 200 |
+            a clock that is slow        | 10  | amplify |                    | 403 | Signature expired: 2
+            a clock that is fast        | -10 | amplify |                    | 403 | Signature not yet current: 2
+            """)
+    void aws_judges_a_request_signed_with(String what, int skew, String service, String unsigned, int status, String message)
+            throws IOException {
+        sandbox.aws().clockSkew(Duration.ofMinutes(skew));
+        Instant before = Instant.now().plus(Duration.ofMinutes(skew)).minusSeconds(1);
+        String headers = sign("GET", "/amplify/apps/" + SandboxAws.APP_ID + "/branches", service)
+                + (unsigned == null ? "" : unsigned + "\r\n");
+        Reply reply = send("GET", "/amplify/apps/" + SandboxAws.APP_ID + "/branches", headers, "", PATIENCE_MILLIS);
+        assertEquals(status, reply.status(), reply.body());
+        assertTrue(message == null || json(reply).path("message").asText().startsWith(message), reply.body());
+        String told = reply.head().replaceAll("(?s).*\r\nDate: ([^\r]*).*", "$1");
+        Instant date = DateTimeFormatter.RFC_1123_DATE_TIME.parse(told, Instant::from);
+        assertTrue(date.isAfter(before) && date.isBefore(before.plusSeconds(60)), reply.head());
+    }
+
+    @Test
+    void an_amplify_branch_comes_and_goes_without_a_signature_but_is_not_listed_so() throws IOException {
+        String branches = "/amplify/apps/" + SandboxAws.APP_ID + "/branches";
+        Reply made = send("POST", branches, "", """
+                {"branchName":"pr-7","stage":"PULL_REQUEST","sourceBranch":"feature/x"}""", PATIENCE_MILLIS);
+        assertEquals("feature/x", json(made).path("branch").path("sourceBranch").asText());
+        assertEquals(400, send("POST", branches, "", "{\"branchName\":\"pr-7\"}", PATIENCE_MILLIS).status());
+        assertEquals(403, send("GET", branches, "", "", PATIENCE_MILLIS).status());
+        assertEquals(200, send("DELETE", branches + "/pr-7", "", "", PATIENCE_MILLIS).status());
+        assertEquals(404, send("DELETE", branches + "/pr-7", "", "", PATIENCE_MILLIS).status());
+        assertEquals(200, send("DELETE", branches + "/feature%2Flogin", "", "", PATIENCE_MILLIS).status());
+    }
+
+    /** Returns the headers of a request to AWS, signed by the newer of the SDK's signers: the sandbox uses the older. */
+    private String sign(String method, String path, String service) {
+        URI uri = URI.create(sandbox.address() + path);
+        SdkHttpRequest unsigned = SdkHttpRequest.builder().method(SdkHttpMethod.fromValue(method)).uri(uri).build();
+        String secret = sandbox.systemProperties().get("aws.secretAccessKey");
+        AwsBasicCredentials key = AwsBasicCredentials.create(SandboxAws.ACCESS_KEY_ID, secret);
+        SdkHttpRequest signed = AwsV4HttpSigner.create().sign(request -> request.identity(key).request(unsigned)
+                .putProperty(AwsV4HttpSigner.SERVICE_SIGNING_NAME, service)
+                .putProperty(AwsV4HttpSigner.REGION_NAME, SandboxAws.REGION)).request();
+        return signed.headers().entrySet().stream().filter(header -> !header.getKey().equals("Host"))
+                .map(header -> header.getKey() + ": " + header.getValue().get(0) + "\r\n").collect(Collectors.joining());
     }
 
     private static Exchange exchange(String path, long start, long end) {
@@ -259,16 +403,24 @@ class SandboxTest {
     }
 
     private Reply neon(String method, String path, String body) throws IOException {
-        return send(method, path, "Authorization: Bearer " + sandbox.apiKey() + "\r\n", body, PATIENCE_MILLIS);
+        return send(method, NEON + path, "Authorization: Bearer " + sandbox.apiKey() + "\r\n", body, PATIENCE_MILLIS);
     }
 
-    /** Sends a request to the project's part of the API over a socket, since an HTTP client has ways of its own to deal with faults. */
+    private Reply unchecked(String method, String path) {
+        try {
+            return neon(method, path, "");
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    /** Sends a request over a socket, since an HTTP client has ways of its own to deal with faults. */
     private Reply send(String method, String path, String headers, String body, int patienceMillis) throws IOException {
         URI address = sandbox.address();
         try (Socket socket = new Socket(address.getHost(), address.getPort())) {
             socket.setSoTimeout(patienceMillis);
-            String request = "%s /api/v2/projects/%s%s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\nContent-Length: %d\r\n%s\r\n%s"
-                    .formatted(method, SandboxNeon.PROJECT_ID, path, address.getAuthority(), body.length(), headers, body);
+            String request = "%s %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\nContent-Length: %d\r\n%s\r\n%s"
+                    .formatted(method, path, address.getAuthority(), body.length(), headers, body);
             socket.getOutputStream().write(request.getBytes(StandardCharsets.UTF_8));
             String answer = new String(socket.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
             int end = answer.indexOf("\r\n\r\n");
