@@ -71,7 +71,7 @@ final class Rehearsal {
             tool(recorded, "");
         }
         // Like Next.js, which takes the env file along, and like Nuxt, which takes what is in the environment.
-        tool("pnpm", "case \"$*\" in 'run build') mkdir -p .amplify-hosting && cp .env .amplify-hosting && env > .amplify-hosting/baked ;; esac");
+        tool("pnpm", "[ \"$*\" != 'run build' ] || { mkdir -p .amplify-hosting && cp .env .amplify-hosting && env > .amplify-hosting/baked; }");
         Files.writeString(tools.resolve("installer"), """
                 [ "$*" = version ] || exit 1
                 mkdir -p "$JBANG_DIR/bin" && cp "$TOOLS/jbang.jar" "$JBANG_DIR/bin" && cp "$TOOLS/launcher" "$JBANG_DIR/bin/jbang"
