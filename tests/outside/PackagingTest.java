@@ -277,15 +277,15 @@ class PackagingTest {
                 jbang two too
                 echo > released; wait
                 jbang three after
-                chmod 777 "$2"; jbang three another
+                chmod 777 "$2"; jbang three writable
+                chmod 700 "$2"; chown 65534 "$2" 2>&- || chmod 777 "$2"; jbang three anothers
                 rm -r "$2"; mkdir mine; chmod 700 mine; ln -s "$PWD/mine" "$2"; jbang three linked
                 """, "-", copy.toString(), links.toString());
-        String one = links + "/jbang " + links + "/jbang/repository\n";
-        String three = place + "/three ";
-        assertEquals("first " + place + "/one " + one + "waits " + place + "/two " + one
-                + "meanwhile " + three + three + place + "/three/repository\n" + "too " + place + "/two " + one + "after " + three + one
-                + "another " + three + three + place + "/three/repository\n" + "linked " + three + three + place + "/three/repository\n",
-                result.out(), result.err());
+        String linked = " " + links + "/jbang " + links + "/jbang/repository";
+        String three = place + "/three " + place + "/three " + place + "/three/repository";
+        assertEquals(List.of("first " + place + "/one" + linked, "waits " + place + "/two" + linked, "meanwhile " + three,
+                "too " + place + "/two" + linked, "after " + place + "/three" + linked, "writable " + three, "anothers " + three,
+                "linked " + three), result.out().lines().toList(), result.err());
         assertEquals("", result.err());
     }
 
