@@ -27,10 +27,27 @@ import java.util.TreeMap;
 class NeonCiSandbox {
 
     private static final String USAGE = """
-            Usage: jbang sandbox                           see a branch come and go
-                   jbang sandbox create-branch [...]       run this command there; it writes its env file into this folder
-                   jbang sandbox cleanup-branches [...]    run this command there
-                   jbang sandbox serve                     keep the sandbox up, for commands from another terminal""";
+            Usage: .ci/jbang sandbox                           see a branch come and go
+                   .ci/jbang sandbox create-branch [...]       run this command there; without --env-file it writes .env.sandbox
+                   .ci/jbang sandbox cleanup-branches [...]    run this command there
+                   .ci/jbang sandbox serve                     keep the sandbox up, for commands from another terminal""";
+
+    /** What can be done from another terminal that has the variables of the sandbox. The pull request is one from feature/login. */
+    private static final String SERVED = """
+
+            Then, for instance:
+              .ci/jbang neon-ci.java create-branch
+              .ci/jbang neon-ci.java cleanup-branches --dry-run
+            Open a pull request, whose preview is the Amplify branch pr-1:
+              aws amplify create-branch --app-id "$AWS_APP_ID" --branch-name pr-1 --stage PULL_REQUEST
+              AWS_BRANCH=pr-1 .ci/jbang neon-ci.java create-branch
+            Delete an Amplify branch:
+              aws amplify delete-branch --app-id "$AWS_APP_ID" --branch-name feature/login
+              AWS_BRANCH=main .ci/jbang neon-ci.java cleanup-branches
+            The same without the aws command:
+              curl "$AWS_ENDPOINT_URL_AMPLIFY/apps/$AWS_APP_ID/branches" -d '{"branchName": "pr-1", "stage": "PULL_REQUEST"}'
+              curl "$AWS_ENDPOINT_URL_AMPLIFY/apps/$AWS_APP_ID/branches/feature%2Flogin" -X DELETE
+            Ctrl-C ends the sandbox.""";
 
     public static void main(String... args) throws Exception {
         try {
@@ -55,41 +72,46 @@ class NeonCiSandbox {
     }
 
     private static int run(String... args) throws Exception {
-        switch (args.length == 0 ? "" : args[0]) {
-            case "" -> {
-                tellStory(new PrintWriter(System.out, true));
-                return 0;
-            }
-            case "create-branch", "cleanup-branches" -> {
-                return runCommand(args);
-            }
-            case "serve" -> {
-                serve();
-                return 0;
-            }
-            case "--help", "-h" -> {
-                System.out.println(USAGE);
-                return 0;
-            }
-            default -> {
-                System.err.println(USAGE);
-                return 2;
-            }
+        String command = args.length == 0 ? "" : args[0];
+        List<String> rest = List.of(args).subList(Math.min(1, args.length), args.length);
+        boolean isAskedForHelp = List.of(args).contains("--help") || List.of(args).contains("-h");
+        if (List.of("create-branch", "cleanup-branches").contains(command)) {
+            return isAskedForHelp ? NeonCi.commandLine(Map.of()).execute(args) : runCommand(args);
         }
+        if (isAskedForHelp) {
+            System.out.println(USAGE);
+            return 0;
+        }
+        if (!rest.isEmpty() || !List.of("", "serve").contains(command)) {
+            System.err.println(USAGE);
+            return 2;
+        }
+        if (command.equals("serve")) {
+            serve();
+        } else {
+            tellStory(new PrintWriter(System.out, true));
+        }
+        return 0;
     }
 
     private static int runCommand(String... args) {
+        List<String> all = new ArrayList<>(List.of(args));
+        if (args[0].equals("create-branch") && all.stream().noneMatch(arg -> arg.startsWith("--env-file"))) {
+            all.addAll(List.of("--env-file", ".env.sandbox"));
+        }
         try (Sandbox sandbox = startWithOrphan()) {
-            int exitCode = neonCi(sandbox, "feature/login", new PrintWriter(System.out, true), new PrintWriter(System.err, true), args);
-            System.err.println("The sandbox and its databases are gone now; 'jbang sandbox serve' keeps them up.");
+            int exitCode = neonCi(sandbox, "feature/login", new PrintWriter(System.out, true), new PrintWriter(System.err, true),
+                    all.toArray(String[]::new));
+            System.err.println("The sandbox and its databases are gone now; '.ci/jbang sandbox serve' keeps them up.");
             return exitCode;
         }
     }
 
     private static void serve() throws InterruptedException {
         Sandbox sandbox = startWithOrphan();
-        System.err.println("Paste these lines into another terminal and run neon-ci there. Ctrl-C ends the sandbox.");
+        System.err.println("Paste these lines into another terminal, in the folder of this one:");
         new TreeMap<>(sandbox.environment()).forEach((name, value) -> System.out.println("export " + name + "='" + value + "'"));
+        System.err.println(SERVED);
         // Waits for a thread that never ends, its own. PostgreSQL is stopped and deleted on the JVM's way out.
         Thread.currentThread().join();
     }
@@ -139,7 +161,7 @@ class NeonCiSandbox {
     }
 
     private static void show(Sandbox sandbox, PrintWriter out, String amplifyBranch, String... args) {
-        out.println("$ AWS_BRANCH=" + amplifyBranch + " jbang neon-ci.java " + String.join(" ", args));
+        out.println("$ AWS_BRANCH=" + amplifyBranch + " .ci/jbang neon-ci.java " + String.join(" ", args));
         require(neonCi(sandbox, amplifyBranch, out, out, args) == 0, args[0] + " succeeded");
     }
 

@@ -18,6 +18,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
@@ -33,6 +34,7 @@ import org.junit.jupiter.api.io.TempDir;
 class PackagingTest {
 
     private static final Path PROJECT = Path.of("").toAbsolutePath();
+    private static final String JAR = "jbang-cli-0.132.1-all.jar";
 
     /** The loopback address by a name that JBang does not trust by itself, as it does localhost and 127.0.0.1. */
     private static final String WEB_HOST = "127.1";
@@ -49,8 +51,6 @@ class PackagingTest {
     @BeforeAll
     void checkOut() throws IOException {
         home = Files.createDirectory(folder.resolve("home"));
-        Files.writeString(home.resolve(".bashrc"), "# mine\n");
-        Files.writeString(home.resolve(".profile"), "# mine\n");
         elsewhere = Files.createDirectory(folder.resolve("else where"));
         checkout = Files.createDirectory(folder.resolve("checkout"));
         for (String part : List.of("neon-ci.java", "lib", "jbang-catalog.json", ".ci")) {
@@ -98,15 +98,39 @@ class PackagingTest {
     }
 
     @Test
-    void installs_as_a_command_and_leaves_the_users_shell_alone() throws IOException {
-        Shell.Result installed = run(elsewhere, "jbang", "app", "install", "neon-ci@" + checkout.resolve("jbang-catalog.json"));
+    void installs_as_a_command_from_a_checkout_where_there_is_no_jbang() throws IOException {
+        Path fresh = Files.createDirectory(folder.resolve("fresh"));
+        Map<String, String> environment = environment(fresh);
+        environment.put("PATH", pathWithout("jbang"));
+        Shell.Result installed = Shell.run(checkout, environment, "bash", "-ec", readmesLines(".ci/jbang app install"));
         assertEquals(0, installed.exitCode(), installed.err());
-        assertCreates(elsewhere, "neon-ci");
-        assertEquals(0, run(checkout, "jbang", "app", "uninstall", "neon-ci").exitCode());
-        assertFalse(Files.exists(home.resolve(".jbang/bin/neon-ci")));
-        assertEquals("# mine\n", Files.readString(home.resolve(".bashrc")));
-        assertEquals("# mine\n", Files.readString(home.resolve(".profile")));
-        assertFalse(Files.exists(home.resolve(".zshrc")));
+        assertTrue(Files.readString(fresh.resolve(".bashrc")).contains("export PATH=\"$HOME/.jbang/bin:$PATH\""));
+
+        environment.put("PATH", fresh.resolve(".jbang/bin") + ":" + pathWithout("jbang"));
+        assertCreates(elsewhere, environment, "neon-ci");
+        assertUninstalls(environment, fresh.resolve(".jbang/bin/neon-ci"));
+    }
+
+    @Test
+    void installs_as_a_command_from_a_catalog_and_leaves_the_users_shell_alone() throws IOException {
+        Path fresh = Files.createDirectory(folder.resolve("fresh-too"));
+        Files.writeString(fresh.resolve(".bashrc"), "# mine\n");
+        Map<String, String> environment = environment(fresh);
+        String lines = readmesLines("jbang trust add").replace("https://github.com/OWNER/neon-ci", address())
+                .replace("neon-ci@OWNER/neon-ci/v1.0.0", "neon-ci@" + address() + "jbang-catalog.json");
+        Shell.Result installed = run(elsewhere, environment, "bash", "-ec", lines);
+        assertEquals(0, installed.exitCode(), installed.err());
+        assertCreates(elsewhere, environment, "neon-ci");
+        assertEquals("# mine\n", Files.readString(fresh.resolve(".bashrc")));
+        assertFalse(Files.exists(fresh.resolve(".zshrc")));
+        assertUninstalls(environment, fresh.resolve(".jbang/bin/neon-ci"));
+    }
+
+    private void assertUninstalls(Map<String, String> environment, Path command) throws IOException {
+        assertTrue(Files.isExecutable(command));
+        Shell.Result uninstalled = run(elsewhere, environment, "bash", "-ec", readmesLines("jbang app uninstall"));
+        assertEquals(0, uninstalled.exitCode(), uninstalled.err());
+        assertFalse(Files.exists(command));
     }
 
     @Test
@@ -119,14 +143,13 @@ class PackagingTest {
 
     @Test
     void runs_from_a_url_and_from_a_catalog_at_a_url_once_that_is_trusted() throws IOException {
-        String address = "http://" + WEB_HOST + ":" + web.getAddress().getPort() + "/v1.0.0/";
-        Shell.Result distrusted = run(elsewhere, "jbang", address + "neon-ci.java", "--version");
+        Shell.Result distrusted = run(elsewhere, "jbang", address() + "neon-ci.java", "--version");
         assertNotEquals(0, distrusted.exitCode());
         assertEquals("", distrusted.out());
 
-        assertEquals(0, run(elsewhere, "jbang", "trust", "add", address).exitCode());
-        assertCreates(elsewhere, "jbang", address + "neon-ci.java");
-        assertCreates(elsewhere, "jbang", "neon-ci@" + address + "jbang-catalog.json");
+        assertEquals(0, run(elsewhere, "jbang", "trust", "add", address()).exitCode());
+        assertCreates(elsewhere, "jbang", address() + "neon-ci.java");
+        assertCreates(elsewhere, "jbang", "neon-ci@" + address() + "jbang-catalog.json");
     }
 
     @Test
@@ -162,12 +185,12 @@ class PackagingTest {
     void jbang_for_a_machine_that_has_none_fetches_itself_whole_even_twice_at_once() throws IOException {
         assumeTrue(isOnPath("mvn"), "Maven is not on the PATH");
         Path jbangDir = Files.createDirectory(folder.resolve("jbang dir"));
-        Path jar = Files.writeString(jbangDir.resolve("jbang-cli-0.132.1-all.jar"), "half a jar");
+        Path jar = Files.writeString(jbangDir.resolve(JAR), "half a jar");
         Map<String, String> environment = Map.of("JBANG_DIR", jbangDir.toString(), "PATH", pathWithout("jbang"));
         Shell.Result both = Shell.run(elsewhere, environment, "bash", "-c",
                 "\"$1\" --version & first=$!; \"$1\" --version && wait $first", "-", checkout.resolve(".ci/jbang").toString());
         assertEquals(0, both.exitCode(), both.err());
-        assertTrue(both.err().endsWith("0.132.1\n0.132.1\n"), both.err());
+        assertTrue((both.out() + both.err()).endsWith("0.132.1\n0.132.1\n"), both.err());
         assertTrue(Files.size(jar) > 1_000_000);
         try (Stream<Path> left = Files.list(jbangDir)) {
             assertEquals(List.of(), left.filter(file -> file.getFileName().toString().startsWith("fetch.")).toList());
@@ -176,30 +199,94 @@ class PackagingTest {
 
     @Test
     void jbang_for_a_machine_that_has_none_comes_from_its_installer_where_there_is_no_java() throws IOException {
-        Path tools = Files.createDirectory(folder.resolve("tools"));
-        for (String tool : List.of("bash", "env", "cat", "chmod", "grep", "mkdir")) {
-            Files.copy(onPath(tool).findFirst().orElseThrow(), tools.resolve(tool), StandardCopyOption.COPY_ATTRIBUTES);
-        }
-        Path curl = Files.writeString(tools.resolve("curl"), """
-                #!/usr/bin/env bash
+        Path calls = folder.resolve("calls");
+        Map<String, String> environment = Map.of("JAVA_HOME", "", "PATH", toolsWithCurl("""
                 echo "$@" >> "$CALLS"
                 cat <<'INSTALLER'
-                echo "$JBANG_DOWNLOAD_VERSION $@" >> "$CALLS"
+                echo "$JBANG_DOWNLOAD_VERSION $JBANG_DEFAULT_JAVA_VERSION $@" >> "$CALLS"
                 mkdir -p "$JBANG_DIR/bin"
                 printf '#!/usr/bin/env bash\nprintf "<%%s>" "$@"; exit 7\n' > "$JBANG_DIR/bin/jbang"
                 chmod +x "$JBANG_DIR/bin/jbang"
                 INSTALLER
-                """);
-        assertTrue(curl.toFile().setExecutable(true));
-        Path calls = folder.resolve("calls");
-        Map<String, String> environment = Map.of("JAVA_HOME", "", "PATH", tools.toString(), "CALLS", calls.toString(),
-                "JBANG_DIR", folder.resolve("installed").toString());
+                """), "CALLS", calls.toString(), "JBANG_DIR", folder.resolve("installed").toString());
         for (int times = 0; times < 2; times++) {
             Shell.Result result = Shell.run(elsewhere, environment, checkout.resolve(".ci/jbang").toString(), "two words", "*", "");
             assertEquals("<two words><*><>", result.out(), result.err());
             assertEquals(7, result.exitCode());
         }
-        assertEquals("-fsSL https://sh.jbang.dev\n0.132.1 version\n", Files.readString(calls));
+        assertEquals("-fsSL https://sh.jbang.dev\n0.132.1 17 version\n", Files.readString(calls));
+    }
+
+    @Test
+    void jbang_for_a_machine_that_has_none_says_in_a_sentence_that_it_cannot_be_had() throws IOException {
+        Map<String, String> environment = new HashMap<>(Map.of("JAVA_HOME", "", "JBANG_DIR", folder.resolve("none").toString(), "PATH",
+                toolsWithCurl("echo 'curl: (6) Could not resolve host: sh.jbang.dev' >&2; exit 6")));
+        assertFails(environment, "(there is no Java on the PATH)", "(curl: (6) Could not resolve host: sh.jbang.dev)");
+        environment.put("JAVA_HOME", System.getProperty("java.home"));
+        assertFails(environment, "(there is no mvn on the PATH)", "(curl: (6) Could not resolve host: sh.jbang.dev)");
+        environment.put("PATH", toolsWithCurl("echo 'echo Downloading JBang; echo No tar here >&2; exit 3'"));
+        assertFails(environment, "(there is no mvn on the PATH)", "(No tar here)");
+    }
+
+    private void assertFails(Map<String, String> environment, String maven, String installer) {
+        Shell.Result result = Shell.run(elsewhere, environment, checkout.resolve(".ci/jbang").toString(), "neon-ci.java", "create-branch");
+        assertEquals("Installing JBang 0.132.1\nJBang 0.132.1 could be had neither from Maven Central " + maven
+                + " nor from https://sh.jbang.dev " + installer + "; let this machine reach one of them, or put JBang on its PATH.\n",
+                result.err());
+        assertEquals("", result.out());
+        assertEquals(1, result.exitCode());
+    }
+
+    /** Returns a PATH on which there is this curl and little more, and no Java. */
+    private static String toolsWithCurl(String curl) throws IOException {
+        Path tools = Files.createTempDirectory(folder, "tools");
+        for (String tool : List.of("bash", "env", "cat", "chmod", "grep", "mkdir")) {
+            Files.copy(onPath(tool).findFirst().orElseThrow(), tools.resolve(tool), StandardCopyOption.COPY_ATTRIBUTES);
+        }
+        assertTrue(Files.writeString(tools.resolve("curl"), "#!/usr/bin/env bash\n" + curl).toFile().setExecutable(true));
+        return tools.toString();
+    }
+
+    /**
+     * A cache that builds restore in another folder each time is used at one path, unless that would take it from a build that is running,
+     * or from another user's hands.
+     */
+    @Test
+    void a_builds_cache_has_one_path_in_every_folder_and_never_anothers() throws IOException {
+        Path links = folder.resolve("links");
+        Path copy = folder.resolve("linking/jbang");
+        copy(PROJECT.resolve(".ci/jbang"), copy);
+        Files.writeString(copy, Files.readString(copy).replace("/tmp/neon-ci-$UID", links.toString()));
+        Path real = Files.createDirectory(folder.resolve("telling")).resolve("jbang");
+        Files.writeString(real, """
+                #!/usr/bin/env bash
+                echo "$1 $(cd "$JBANG_DIR" && pwd -P) $JBANG_DIR $JBANG_REPO"
+                [ "$1" != waits ] || read -r _ < released
+                """);
+        assertTrue(real.toFile().setExecutable(true));
+        Path place = Files.createDirectory(folder.resolve("builds"));
+        Shell.Result result = Shell.run(place, Map.of("PATH", real.getParent() + ":" + System.getenv("PATH")), "bash", "-c", """
+                jbang() { JBANG_DIR="$PWD/$1" JBANG_REPO="$PWD/$1/repository" "$JBANG" "$2"; }
+                JBANG=$1
+                mkfifo released said
+                jbang one first
+                rm -r one
+                jbang two waits > said &
+                read -r line < said; echo "$line"
+                jbang three meanwhile
+                jbang two too
+                echo > released; wait
+                jbang three after
+                chmod 777 "$2"; jbang three writable
+                chmod 700 "$2"; chown 65534 "$2" 2>&- || chmod 777 "$2"; jbang three anothers
+                rm -r "$2"; mkdir mine; chmod 700 mine; ln -s "$PWD/mine" "$2"; jbang three linked
+                """, "-", copy.toString(), links.toString());
+        String linked = " " + links + "/jbang " + links + "/jbang/repository";
+        String three = place + "/three " + place + "/three " + place + "/three/repository";
+        assertEquals(List.of("first " + place + "/one" + linked, "waits " + place + "/two" + linked, "meanwhile " + three,
+                "too " + place + "/two" + linked, "after " + place + "/three" + linked, "writable " + three, "anothers " + three,
+                "linked " + three), result.out().lines().toList(), result.err());
+        assertEquals("", result.err());
     }
 
     @Test
@@ -218,27 +305,55 @@ class PackagingTest {
 
     /** Runs create-branch this way in this folder, and expects the branch and an env file. */
     private void assertCreates(Path where, String... command) throws IOException {
+        assertCreates(where, environment(home), command);
+    }
+
+    private void assertCreates(Path where, Map<String, String> environment, String... command) throws IOException {
         List<String> all = new ArrayList<>(List.of(command));
         all.add("create-branch");
-        Shell.Result result = run(where, all.toArray(String[]::new));
+        Shell.Result result = run(where, environment, all.toArray(String[]::new));
         assertEquals(0, result.exitCode(), result.err());
-        assertEquals(sandbox.neon().branch(SandboxAws.APP_ID + "-feature/login").id + "\n", result.out());
+        assertTrue(result.out().contains(sandbox.neon().branch(SandboxAws.APP_ID + "-feature/login").id), result.out());
         assertTrue(Files.readString(where.resolve(".env")).matches("DATABASE_URL=\"\\S+\"\nDATABASE_URL_UNPOOLED=\"\\S+\"\n"));
         Files.delete(where.resolve(".env"));
     }
 
-    private Shell.Result run(Path where, String... command) {
+    private Shell.Result run(Path where, String... command) throws IOException {
+        return run(where, environment(home), command);
+    }
+
+    private Shell.Result run(Path where, Map<String, String> environment, String... command) {
+        // ProcessBuilder looks for a program on this process's PATH, not on the child's.
+        String[] found = Stream.concat(Stream.of("/usr/bin/env"), Stream.of(command)).toArray(String[]::new);
+        Shell.Result result = Shell.run(where, environment, found);
+        Cli.assertNoSecret(sandbox.secrets(), result.out(), result.err());
+        return result;
+    }
+
+    /** Returns the environment of a user whose home folder this is, with the JBang that these tests run on already fetched. */
+    private Map<String, String> environment(Path home) throws IOException {
+        Path jar = Path.of(System.getenv().getOrDefault("JBANG_DIR", System.getProperty("user.home") + "/.jbang"), JAR);
+        if (Files.exists(jar) && !Files.exists(home.resolve(".jbang"))) {
+            copy(jar, home.resolve(".jbang").resolve(JAR));
+        }
         Map<String, String> environment = new HashMap<>(sandbox.environment());
         environment.put("HOME", home.toString());
         // JBang looks for the shell's start-up files where Java says the home folder is.
         environment.put("JBANG_JAVA_OPTIONS", "-Duser.home=" + home);
-        environment.put("JBANG_DIR", home.resolve(".jbang").toString());
         environment.put("JBANG_REPO", System.getenv().getOrDefault("JBANG_REPO", System.getProperty("user.home") + "/.m2/repository"));
-        environment.put("PATH", home.resolve("bin") + ":" + home.resolve(".jbang/bin") + ":" + System.getenv("PATH"));
-        // ProcessBuilder looks for a program on this process's PATH, not on the child's.
-        Shell.Result result = Shell.run(where, environment, Stream.concat(Stream.of("/usr/bin/env"), Stream.of(command)).toArray(String[]::new));
-        Cli.assertNoSecret(sandbox.secrets(), result.out(), result.err());
-        return result;
+        environment.put("PATH", this.home.resolve("bin") + ":" + home.resolve(".jbang/bin") + ":" + System.getenv("PATH"));
+        return environment;
+    }
+
+    /** Returns where the checkout lies on the web. */
+    private String address() {
+        return "http://" + WEB_HOST + ":" + web.getAddress().getPort() + "/v1.0.0/";
+    }
+
+    /** Returns the README's block of shell commands that begins with this. */
+    private static String readmesLines(String start) throws IOException {
+        return Pattern.compile("(?ms)^```bash\n(.*?)^```$").matcher(Files.readString(PROJECT.resolve("README.md"))).results()
+                .map(block -> block.group(1)).filter(block -> block.startsWith(start)).findFirst().orElseThrow();
     }
 
     private static boolean isOnPath(String program) {

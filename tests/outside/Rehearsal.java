@@ -11,6 +11,7 @@ import java.nio.file.Path;
 import java.nio.file.PathMatcher;
 import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -31,7 +32,11 @@ final class Rehearsal {
     }
 
     private static final Path PROJECT = Path.of("").toAbsolutePath();
-    private static final String LINK = "/tmp/neon-ci-jbang";
+    /** Where .ci/jbang makes its links; a rehearsal has its own place for them, beside those of other tests at the same time. */
+    private static final String LINKS = "/tmp/neon-ci-$UID";
+
+    /** What a user copies into the repository. */
+    private static final List<String> COPY = List.of("neon-ci.java", "lib", ".ci/jbang");
 
     /** All that Amplify's image has and the commands or the stand-ins need. */
     private static final List<String> PROGRAMS = List.of("bash", "sh", "env", "cat", "cp", "ln", "ls", "mkdir", "mv", "rm", "touch", "dirname",
@@ -46,6 +51,7 @@ final class Rehearsal {
     private final Path calls;
     private final Path cache;
     private Path appFiles;
+    private List<String> copied = COPY;
     private int builds;
 
     /** Prepares builds in this folder, which is given to a user who is not root. */
@@ -64,14 +70,16 @@ final class Rehearsal {
         for (String recorded : List.of("nvm", "corepack", "npx", "npm")) {
             tool(recorded, "");
         }
-        tool("pnpm", "case \"$*\" in 'run build') mkdir -p .amplify-hosting && cp .env .amplify-hosting/.env ;; esac");
+        // Like Next.js, which takes the env file along, and like Nuxt, which takes what is in the environment.
+        tool("pnpm", "[ \"$*\" != 'run build' ] || { mkdir -p .amplify-hosting && cp .env .amplify-hosting && env > .amplify-hosting/baked; }");
         Files.writeString(tools.resolve("installer"), """
                 [ "$*" = version ] || exit 1
                 mkdir -p "$JBANG_DIR/bin" && cp "$TOOLS/jbang.jar" "$JBANG_DIR/bin" && cp "$TOOLS/launcher" "$JBANG_DIR/bin/jbang"
+                exec "$JBANG_DIR/bin/jbang" "$@"
                 """);
         // Like JBang's own launcher: fetches the JDK that the variable names if there is none, and runs what the jar prints.
         tool("launcher", """
-                jdk="$JBANG_DIR/cache/jdks/${JBANG_DEFAULT_JAVA_VERSION:?}"
+                jdk="$JBANG_DIR/cache/jdks/${JBANG_DEFAULT_JAVA_VERSION:-17}"
                 if [ ! -e "$jdk" ]; then echo "a JDK" >> "$CALLS"; mkdir -p "$JBANG_DIR/cache/jdks" && ln -s "$JDK" "$jdk"; fi
                 export JBANG_RUNTIME_SHELL=bash JBANG_STDIN_NOTTY=true JAVA_HOME="$jdk"
                 output=$("$jdk/bin/java" $JBANG_JAVA_OPTIONS -jar "$JBANG_DIR/bin/jbang.jar" "$@")
@@ -90,6 +98,20 @@ final class Rehearsal {
         }
     }
 
+    /** Lets the repository have these files of the project's alone, from now on. */
+    void copyOnly(String... files) {
+        copied = List.of(files);
+    }
+
+    /** Starts with a cache in which there is nothing. */
+    void emptyCache() throws IOException {
+        try (Stream<Path> files = Files.walk(cache)) {
+            for (Path file : files.sorted(Comparator.reverseOrder()).filter(file -> !file.equals(cache)).toList()) {
+                Files.delete(file);
+            }
+        }
+    }
+
     /**
      * Builds a branch by a buildspec.
      *
@@ -99,10 +121,14 @@ final class Rehearsal {
      */
     Build build(String buildspec, String branch, Map<String, String> changes) throws IOException {
         Path root = Files.createDirectories(folder.resolve("build-" + ++builds));
-        for (String part : List.of("neon-ci.java", "lib")) {
+        for (String part : copied) {
             copy(PROJECT.resolve(part), root.resolve(part));
         }
-        Map<?, ?> spec = new Yaml().load(buildspec.replace(LINK, folder.resolve("link").toString()));
+        Path jbang = root.resolve(".ci/jbang");
+        if (Files.exists(jbang)) {
+            Files.writeString(jbang, Files.readString(jbang).replace(LINKS, folder.resolve("links").toString()));
+        }
+        Map<?, ?> spec = new Yaml().load(buildspec);
         Map<?, ?> app = spec.containsKey("applications") ? (Map<?, ?>) ((List<?>) spec.get("applications")).get(0) : spec;
         Path place = Files.createDirectories(root.resolve(String.valueOf(app.containsKey("appRoot") ? app.get("appRoot") : ".")).normalize());
         copy(cache, place);
@@ -125,6 +151,7 @@ final class Rehearsal {
         environment.putAll(Map.of("AWS_BRANCH", branch, "AWS_COMMIT_ID", "HEAD", "AWS_JOB_ID", "0000000001", "PATH", tools.toString(),
                 "HOME", Files.createDirectories(root.resolve("home")).toString(), "TOOLS", tools.toString(), "CALLS", calls.toString(),
                 "JDK", System.getProperty("java.home"), "JAVA_HOME", ""));
+        environment.put("LC_ALL", "");
         environment.put("npm_config_cache", folder.resolve("npm-cache").toString());
         environment.putAll(changes);
         Shell.Result result = runAsUser(place, environment, root.resolve("build.sh"));

@@ -4,12 +4,16 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.sun.net.httpserver.HttpServer;
 import java.io.IOException;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.MethodOrderer;
@@ -58,18 +62,20 @@ class RehearsalTest {
         assertTrue(build.calls().contains("a JDK"), build.calls()::toString);
         assertTrue(build.calls().contains("npx ampx pipeline-deploy --branch main --app-id " + APP), build.calls()::toString);
         assertTrue(sandbox.neon().hasBranch(APP + "-main"));
-        assertTrue(Files.readString(build.folder().resolve(".amplify-hosting/.env")).startsWith("DATABASE_URL=\"postgresql://"));
+        List<String> envFile = Files.readAllLines(build.folder().resolve(".amplify-hosting/.env"));
+        assertTrue(envFile.get(0).startsWith("DATABASE_URL=\"postgresql://"));
+        assertTrue(Files.readAllLines(build.folder().resolve(".amplify-hosting/baked")).contains(envFile.get(0).replace("\"", "")),
+                "an app that reads the environment at build time gets another DATABASE_URL");
     }
 
     @Test
     @Order(2)
-    void a_build_with_the_cache_fetches_nothing() throws IOException {
+    void a_build_with_the_cache_in_another_folder_fetches_nothing_and_resolves_nothing_anew() throws IOException {
         Rehearsal.Build build = rehearsal.build(amplifyYml, "main", Map.of());
         assertTrue(build.isDeployed(), build.log());
-        assertEquals(List.of(), build.calls().stream().filter(call -> call.startsWith("curl") || call.equals("a JDK")).toList());
-        assertFalse(build.log().contains("Resolving dependencies"), build.log());
-        assertFalse(build.log().contains("Building jar"), build.log());
-        assertTrue(build.log().contains("Neon branch '" + APP + "-main' exists already and is used again.\n"), build.log());
+        assertFetchesNothing(build);
+        assertTrue(build.log().contains("Neon branch '" + APP + "-main' exists already and is used again."), build.log());
+        assertEquals(2, archives(build).size(), "one archive of JBang's classes, one of the script's");
     }
 
     @Test
@@ -124,7 +130,7 @@ class RehearsalTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"two words", "it's \"so\"", "$(touch pwned)`touch pwned`", "a;touch pwned&touch pwned", "*\\b"})
+    @ValueSource(strings = {"two words", "it's \"so\"", "$(touch pwned)`touch pwned`", "a;touch pwned&touch pwned", "*\\b", "größe"})
     @Order(8)
     void any_branch_name_is_only_a_name(String branch) throws IOException {
         sandbox.aws().branches(branch);
@@ -143,17 +149,85 @@ class RehearsalTest {
     @Test
     @Order(10)
     void the_readmes_other_buildspecs_work_too() throws IOException {
-        List<String> buildspecs = Pattern.compile("(?ms)^```yaml\n(version: 1\n.*?)^```$").matcher(Files.readString(Path.of("README.md")))
-                .results().map(block -> block.group(1)).toList();
-        assertEquals(2, buildspecs.size());
-        for (String buildspec : buildspecs) {
-            String branch = "readme-" + buildspecs.indexOf(buildspec);
-            sandbox.aws().branches(branch);
-            Rehearsal.Build build = rehearsal.build(buildspec, branch, Map.of());
-            assertTrue(build.isDeployed(), build.log());
-            assertTrue(sandbox.neon().hasBranch(APP + "-" + branch));
-            assertTrue(Files.exists(build.folder().resolve(".env")), "the env file lies in the app's root");
-            assertTrue(build.log().contains("Neon branches of app " + APP), build.log());
+        assertEquals(2, buildspecs().size());
+        for (String buildspec : buildspecs()) {
+            assertWorks(buildspec, "readme-" + buildspecs().indexOf(buildspec));
         }
+    }
+
+    @Test
+    @Order(11)
+    void without_a_copy_the_readmes_line_runs_it_from_a_catalog() throws IOException {
+        HttpServer web = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
+        web.createContext("/neon-ci/", exchange -> {
+            byte[] body = Files.readAllBytes(Path.of(exchange.getRequestURI().getPath().substring("/neon-ci/".length())));
+            exchange.sendResponseHeaders(200, body.length);
+            exchange.getResponseBody().write(body);
+            exchange.close();
+        });
+        web.start();
+        // A name of this machine that JBang does not trust by itself, as it would not trust a repository of someone else's.
+        String address = "http://127.1:" + web.getAddress().getPort() + "/neon-ci/";
+        rehearsal.emptyCache();
+        rehearsal.copyOnly(".ci/jbang");
+        String catalog = "neon-ci@OWNER/neon-ci/v1.0.0";
+        String line = lines("jbang trust add");
+        String buildspec = buildspecs().get(0).replace("jbang neon-ci.java create-branch", line.substring("- ".length()))
+                .replace("neon-ci.java", catalog).replace(catalog, "neon-ci@" + address + "jbang-catalog.json")
+                .replace("https://github.com/OWNER/neon-ci", address);
+        assertWorks(buildspec, "catalog-1");
+        assertFetchesNothing(assertWorks(buildspec, "catalog-2"));
+        web.stop(0);
+    }
+
+    @Test
+    @Order(12)
+    void with_jbangs_own_installer_the_readmes_line_brings_it() throws IOException {
+        rehearsal.emptyCache();
+        rehearsal.copyOnly("neon-ci.java", "lib");
+        String export = "        - export JBANG_DIR=\"$PWD/.jbang\" JBANG_REPO=\"$PWD/.jbang/repository\" PATH=\"$PWD/.ci:$PATH\"\n";
+        assertTrue(buildspecs().get(0).contains(export));
+        String buildspec = buildspecs().get(0).replace(export, export + "        " + lines("sh.jbang.dev"));
+        assertWorks(buildspec, "installer-1");
+        List<String> calls = assertWorks(buildspec, "installer-2").calls();
+        assertEquals(List.of(), calls.stream().filter(call -> call.startsWith("curl") || call.equals("a JDK")).toList());
+    }
+
+    /** Builds a branch, and expects that it is deployed with a database of its own after a clean-up. */
+    private Rehearsal.Build assertWorks(String buildspec, String branch) throws IOException {
+        sandbox.aws().branches(branch);
+        Rehearsal.Build build = rehearsal.build(buildspec, branch, Map.of());
+        assertTrue(build.isDeployed(), build.log());
+        assertTrue(sandbox.neon().hasBranch(APP + "-" + branch));
+        assertTrue(Files.exists(build.folder().resolve(".env")), "the env file lies in the app's root");
+        assertTrue(build.log().contains("Neon branches of app " + APP), build.log());
+        return build;
+    }
+
+    private static void assertFetchesNothing(Rehearsal.Build build) {
+        assertEquals(List.of(), build.calls().stream().filter(call -> call.startsWith("curl") || call.equals("a JDK")).toList());
+        for (String work : List.of("Installing", "Resolving dependencies", "Building jar")) {
+            assertFalse(build.log().contains(work), build.log());
+        }
+    }
+
+    private static List<Path> archives(Rehearsal.Build build) throws IOException {
+        try (Stream<Path> files = Files.walk(build.folder().resolve(".jbang"))) {
+            return files.filter(file -> file.toString().endsWith(".jsa")).toList();
+        }
+    }
+
+    private static List<String> buildspecs() throws IOException {
+        return blocks().stream().filter(block -> block.startsWith("version: 1\n")).toList();
+    }
+
+    /** Returns the README's lines for a buildspec that have this text in them. */
+    private static String lines(String text) throws IOException {
+        return blocks().stream().filter(block -> block.startsWith("- ") && block.contains(text + " ")).findFirst().orElseThrow();
+    }
+
+    private static List<String> blocks() throws IOException {
+        return Pattern.compile("(?ms)^```yaml\n(.*?)^```$").matcher(Files.readString(Path.of("README.md"))).results()
+                .map(block -> block.group(1)).toList();
     }
 }

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.BufferedReader;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -51,19 +52,82 @@ class SandboxProgramTest {
     @Test
     void runs_one_command_in_this_folder_and_exits_as_it_did() throws IOException {
         Shell.Result created = sandbox("create-branch", "--env-file", "here.env");
-        assertTrue(created.out().matches("br-\\S+\n"), created.out());
-        assertEquals(0, created.exitCode());
+        assertEquals(0, created.exitCode(), created.err());
+        assertTrue(created.out().contains("br-"), created.out());
         assertTrue(Files.readString(folder.resolve("here.env")).startsWith("DATABASE_URL=\"postgresql://"));
         Shell.Result refused = sandbox("cleanup-branches", "--max-deletions", "0");
         assertEquals("", refused.out());
         assertEquals(1, refused.exitCode(), refused.err());
-        assertEquals(2, sandbox("no-such-command").exitCode());
+    }
+
+    @Test
+    void writes_over_no_env_file_of_the_folder_it_is_run_in() throws IOException {
+        Files.writeString(folder.resolve(".env"), "DATABASE_URL=mine\n");
+        Shell.Result created = sandbox("create-branch");
+        assertEquals(0, created.exitCode(), created.err());
+        assertTrue((created.out() + created.err()).contains(" to .env.sandbox"), created.err());
+        assertEquals("DATABASE_URL=mine\n", Files.readString(folder.resolve(".env")));
+        assertTrue(Files.readString(folder.resolve(".env.sandbox")).startsWith("DATABASE_URL=\"postgresql://"));
+    }
+
+    @Test
+    void helps_without_starting_anything() {
+        for (List<String> command : List.of(List.of("--help"), List.of("serve", "--help"), List.of("create-branch", "-h"))) {
+            Shell.Result help = sandbox(command.toArray(String[]::new));
+            assertEquals(0, help.exitCode(), help.err());
+            assertTrue(help.out().startsWith("Usage: "), help.out());
+            assertFalse(help.err().contains("Starting"), help.err());
+        }
+        for (List<String> command : List.of(List.of("no-such-command"), List.of("serve", "now"))) {
+            Shell.Result refused = sandbox(command.toArray(String[]::new));
+            assertEquals(2, refused.exitCode());
+            assertTrue(refused.err().contains("Usage: ") && !refused.err().contains("Starting"), refused.err());
+        }
+    }
+
+    /** Every line that serve prints is one that works, pasted into another terminal. */
+    @Test
+    void serves_another_terminal_with_lines_that_work() throws Exception {
+        ProcessBuilder builder = new ProcessBuilder(command("serve")).directory(folder.toFile()).redirectErrorStream(true);
+        builder.environment().put("JAVA_HOME", System.getProperty("java.home"));
+        Process server = builder.start();
+        try {
+            List<String> lines = new ArrayList<>();
+            BufferedReader reader = server.inputReader();
+            for (String line = ""; line != null && !line.contains("Ctrl-C"); line = reader.readLine()) {
+                lines.add(line.strip());
+            }
+            List<String> exports = lines.stream().filter(line -> line.startsWith("export ")).toList();
+            assertEquals(11, exports.size(), lines::toString);
+            // Whether the aws command is here or not, curl does what it would.
+            List<String> served = lines.stream().filter(line -> line.contains("neon-ci.java ")).toList();
+            List<String> curls = lines.stream().filter(line -> line.startsWith("curl ")).map(line -> line + " -fsS").toList();
+            Shell.Result result = terminal(exports, List.of(curls.get(0), served.get(0), served.get(2), curls.get(1), served.get(3)));
+            assertEquals(0, result.exitCode(), result.err());
+            String said = result.out() + result.err();
+            assertTrue(said.contains("'d1a2b3c4d5e6f7-feature/login' from") && said.contains("'d1a2b3c4d5e6f7-pr-1' from"), said);
+            assertTrue(said.contains("d1a2b3c4d5e6f7-feature/login\n") && said.contains("d1a2b3c4d5e6f7-feature/old\n"), said);
+        } finally {
+            server.descendants().forEach(ProcessHandle::destroy);
+            server.destroy();
+            server.waitFor();
+        }
+    }
+
+    private Shell.Result terminal(List<String> exports, List<String> lines) throws IOException {
+        String script = String.join("\n", exports) + "\n" + String.join("\n", lines);
+        return Shell.run(Path.of("").toAbsolutePath(), Map.of("HOME", System.getProperty("user.home")), "bash", "-ec",
+                script.replace("create-branch\n", "create-branch --env-file '" + folder.resolve("env") + "'\n"));
     }
 
     private Shell.Result sandbox(String... args) {
+        return Shell.run(folder, Map.of("HOME", System.getProperty("user.home")), command(args).toArray(String[]::new));
+    }
+
+    private static List<String> command(String... args) {
         Path project = Path.of("").toAbsolutePath();
         List<String> command = new ArrayList<>(List.of(project.resolve(".ci/jbang").toString(), "sandbox@" + project));
         command.addAll(List.of(args));
-        return Shell.run(folder, Map.of("HOME", System.getProperty("user.home")), command.toArray(String[]::new));
+        return command;
     }
 }
