@@ -78,6 +78,10 @@ class NeonCi implements Callable<Integer> {
     }
 
     public static void main(String... args) {
+        // The first call of an AWS client takes longer than all the rest; most of that can be done while the command line is read.
+        Thread early = new Thread(Aws::warmUp);
+        early.setDaemon(true);
+        early.start();
         System.exit(commandLine(System.getenv()).execute(args));
     }
 
