@@ -4,6 +4,7 @@
 //SOURCES SandboxBranch.java
 //SOURCES SandboxHttp.java
 //SOURCES SandboxJson.java
+//SOURCES SandboxMasking.java
 //SOURCES SandboxNeon.java
 //SOURCES SandboxNeonApi.java
 //SOURCES SandboxNeonJson.java
@@ -120,7 +121,7 @@ final class Sandbox implements AutoCloseable {
 
     /**
      * Waits until this is true of the exchanges so far, and of whatever else it looks at. Throws IllegalStateException when it is not true
-     * after a minute.
+     * after two minutes.
      */
     void await(Predicate<List<Exchange>> predicate) {
         http.await(predicate);

@@ -86,10 +86,6 @@ final class SandboxAws {
         parameters.put(name, new Parameter("String", value));
     }
 
-    synchronized void removeParameter(String name) {
-        parameters.remove(name);
-    }
-
     /** Adds branches of the sandbox's app, as one does by connecting them. */
     synchronized void branches(String... names) {
         for (String name : names) {

@@ -48,6 +48,9 @@ final class SandboxBranch {
 
     volatile List<Compute> computes = List.of();
 
+    /** How the branch is masked, or null if it is no anonymised branch. */
+    volatile SandboxMasking masking;
+
     SandboxBranch(String id, String name, String parentId) {
         this.id = id;
         this.name = name;

@@ -102,11 +102,14 @@ final class SandboxHttp implements AutoCloseable {
         }
     }
 
+    private record Connection(Socket socket, InputStream in, OutputStream out) {
+    }
+
     private static final String LOOPBACK = "127.0.0.1";
     private static final Duration RESTART_TAKES = Duration.ofMillis(300);
 
     /** How long to wait for what other threads or processes do: only a broken test ever waits so long. */
-    private static final Duration PATIENCE = Duration.ofMinutes(1);
+    private static final Duration PATIENCE = Duration.ofMinutes(2);
 
     private final Handler handler;
     private final Set<Socket> connections = ConcurrentHashMap.newKeySet();
@@ -174,7 +177,7 @@ final class SandboxHttp implements AutoCloseable {
 
     /**
      * Waits until this is true of the exchanges so far, and of whatever else it looks at. It is asked again at each exchange, and ten times
-     * a second. Throws IllegalStateException when it is not true after a minute.
+     * a second. Throws IllegalStateException when it is not true after two minutes.
      */
     void await(Predicate<List<Exchange>> predicate) {
         long start = System.nanoTime();
@@ -253,71 +256,60 @@ final class SandboxHttp implements AutoCloseable {
         }
     }
 
-    private void converse(Socket connection) {
-        try (connection) {
-            InputStream in = new BufferedInputStream(connection.getInputStream());
-            OutputStream out = new BufferedOutputStream(connection.getOutputStream());
+    private void converse(Socket socket) {
+        try (socket) {
+            Connection connection = new Connection(socket, new BufferedInputStream(socket.getInputStream()),
+                    new BufferedOutputStream(socket.getOutputStream()));
             boolean isOpen = true;
             while (isOpen) {
-                isOpen = exchange(connection, in, out);
+                isOpen = exchange(connection);
             }
         } catch (IOException e) {
             // The client closed the connection. That is its right, and what some tests are about.
             return;
         } finally {
-            connections.remove(connection);
+            connections.remove(socket);
         }
     }
 
     /** Reads one request and answers it. Returns whether the connection can serve another. */
-    private boolean exchange(Socket connection, InputStream in, OutputStream out) throws IOException {
-        String requestLine = readLine(in);
+    private boolean exchange(Connection connection) throws IOException {
+        String requestLine = readLine(connection.in());
         if (requestLine == null) {
             return false;
         }
         long start = System.nanoTime();
-        Request request = readRequest(requestLine, in, out);
+        Request request = readRequest(requestLine, connection);
         Fault fault = faults.next(request).orElse(null);
-        Answer real = answer(request, fault == null || fault.acts());
-        CountDownLatch hold = holds.next(request).orElse(null);
-        if (hold != null) {
-            hold(start, request, hold);
-        }
+        Answer answer = answer(request, fault == null || fault.acts());
+        holds.next(request).ifPresent(hold -> hold(start, request, hold));
         pause(latency);
-
         if (fault == null) {
-            return send(real, true, out, start, request);
+            return send(answer, true, connection, start, request);
         }
-        return switch (fault.kind()) {
-            case ANSWER -> send(new Answer(fault.status(), fault.body(), fault.headers()), true, out, start, request);
-            case CUT -> {
-                send(real, false, out, start, request);
-                yield false;
+        if (fault.kind() == Fault.Kind.ANSWER) {
+            return send(new Answer(fault.status(), fault.body(), fault.headers()), true, connection, start, request);
+        }
+        goWrong(fault.kind(), answer, connection, start, request);
+        return false;
+    }
+
+    private void goWrong(Fault.Kind kind, Answer answer, Connection connection, long start, Request request) throws IOException {
+        if (kind == Fault.Kind.CUT || kind == Fault.Kind.STALL) {
+            send(answer, false, connection, start, request);
+        } else {
+            record(start, request, 0, "");
+        }
+        switch (kind) {
+            // To close a socket that must not linger is to reset it.
+            case RESET -> connection.socket().setSoLinger(true, 0);
+            case RESTART -> restart();
+            // Waits for the client's next byte, which comes when it gives up: as the end of the stream.
+            case STALL, HANG -> connection.in().read();
+            default -> {
+                // The connection is closed in the middle of the answer.
             }
-            case STALL -> {
-                send(real, false, out, start, request);
-                out.flush();
-                in.read();
-                yield false;
-            }
-            case RESTART -> {
-                record(start, request, 0, "");
-                restart();
-                yield false;
-            }
-            case RESET -> {
-                record(start, request, 0, "");
-                // To close a socket that must not linger is to reset it.
-                connection.setSoLinger(true, 0);
-                yield false;
-            }
-            case HANG -> {
-                record(start, request, 0, "");
-                // Waits for the client's next byte, which comes when it gives up: as the end of the stream.
-                in.read();
-                yield false;
-            }
-        };
+        }
     }
 
     private Answer answer(Request request, boolean acts) {
@@ -332,7 +324,7 @@ final class SandboxHttp implements AutoCloseable {
         }
     }
 
-    private boolean send(Answer answer, boolean whole, OutputStream out, long start, Request request) throws IOException {
+    private boolean send(Answer answer, boolean whole, Connection connection, long start, Request request) throws IOException {
         byte[] body = answer.body().getBytes(StandardCharsets.UTF_8);
         byte[] sent = whole ? body : Arrays.copyOf(body, body.length / 2);
         StringBuilder head = new StringBuilder("HTTP/1.1 " + answer.status() + " Status\r\n");
@@ -344,6 +336,7 @@ final class SandboxHttp implements AutoCloseable {
         head.append("\r\n");
 
         record(start, request, answer.status(), new String(sent, StandardCharsets.UTF_8));
+        OutputStream out = connection.out();
         out.write(head.toString().getBytes(StandardCharsets.ISO_8859_1));
         if (!bodiless) {
             out.write(sent);
@@ -366,7 +359,7 @@ final class SandboxHttp implements AutoCloseable {
         Exchange held = record(start, request, 0, "");
         hold.countDown();
         try {
-            if (!hold.await(PATIENCE.toSeconds(), TimeUnit.SECONDS)) {
+            if (!hold.await(PATIENCE.toSeconds(), TimeUnit.SECONDS) && !isClosed) {
                 throw new IllegalStateException("the requests that this one was held for did not come in " + PATIENCE + ": " + held);
             }
         } catch (InterruptedException e) {
@@ -377,7 +370,8 @@ final class SandboxHttp implements AutoCloseable {
         }
     }
 
-    private static Request readRequest(String requestLine, InputStream in, OutputStream out) throws IOException {
+    private static Request readRequest(String requestLine, Connection connection) throws IOException {
+        InputStream in = connection.in();
         String[] parts = requestLine.split(" ");
         Map<String, String> headers = new LinkedHashMap<>();
         for (String line = readLine(in); line != null && !line.isEmpty(); line = readLine(in)) {
@@ -385,8 +379,8 @@ final class SandboxHttp implements AutoCloseable {
             headers.put(line.substring(0, colon).toLowerCase(Locale.ROOT), line.substring(colon + 1).strip());
         }
         if ("100-continue".equalsIgnoreCase(headers.get("expect"))) {
-            out.write("HTTP/1.1 100 Continue\r\n\r\n".getBytes(StandardCharsets.ISO_8859_1));
-            out.flush();
+            connection.out().write("HTTP/1.1 100 Continue\r\n\r\n".getBytes(StandardCharsets.ISO_8859_1));
+            connection.out().flush();
         }
         String target = parts[1];
         int question = target.indexOf('?');

@@ -37,6 +37,7 @@ final class SandboxNeon {
     boolean oneChangeAtATime = false;
     boolean rateLimited = false;
     int rateLimitViolations = 0;
+    SandboxMasking.Failure maskingFailure = SandboxMasking.Failure.NONE;
 
     private final Random random = new Random();
     private final Consumer<String> secrets;
@@ -45,6 +46,8 @@ final class SandboxNeon {
     private Supplier<String> passwordGenerator = this::randomPassword;
     private Duration operationsTake = Duration.ofMillis(100);
     private int operationsTakePolls = 0;
+    private Duration maskingTakes = Duration.ofMillis(100);
+    private int maskingTakesPolls = 0;
     private SandboxOperation.End operationsEnd = SandboxOperation.End.FINISHED;
 
     /**
@@ -160,6 +163,17 @@ final class SandboxNeon {
         operationsEnd = new SandboxOperation.End(status, error);
     }
 
+    /** Lets each state of a masking, before the last, last for this long from now on, and until it was asked for this many times. */
+    synchronized void maskingTakes(Duration duration, int polls) {
+        maskingTakes = duration;
+        maskingTakesPolls = polls;
+    }
+
+    /** Lets the next maskings fail; {@code state} is {@code initialization_error} or {@code error}, and -1 times means all of them. */
+    synchronized void maskingFails(String state, String message, int times) {
+        maskingFailure = new SandboxMasking.Failure(state, message, times);
+    }
+
     /** Gives at most this many branches in a page, whatever is asked for. */
     synchronized void maximumPageSize(int size) {
         maximumPageSize = size;
@@ -239,6 +253,18 @@ final class SandboxNeon {
         SandboxOperation operation = new SandboxOperation(action, branchId, endpointId, operationsTake, operationsTakePolls, operationsEnd);
         operations.put(operation.id, operation);
         return operation;
+    }
+
+    /** Returns what a state of a branch's masking lasts as long as; no list of operations has it. */
+    SandboxOperation maskingPhase(SandboxBranch branch) {
+        return new SandboxOperation("mask", branch.id, null, maskingTakes, maskingTakesPolls, SandboxOperation.End.FINISHED);
+    }
+
+    /** Throws IllegalStateException, with PostgreSQL's words, if a rule cannot be applied. */
+    void mask(SandboxBranch branch, List<SandboxMasking.Rule> rules) {
+        if (postgres != null) {
+            postgres.mask(branch, rules);
+        }
     }
 
     boolean isBusy() {

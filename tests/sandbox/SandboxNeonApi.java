@@ -74,46 +74,48 @@ final class SandboxNeonApi {
             throw new Refusal(401, "supplied credentials do not pass authentication");
         }
         String[] parts = path.substring(1).split("/");
-        for (int i = 0; i < parts.length; i++) {
-            // A plus in a path is a plus, but not to this decoder.
-            parts[i] = URLDecoder.decode(parts[i].replace("+", "%2B"), StandardCharsets.UTF_8);
-        }
-        String project = parts.length > 1 ? parts[1] : "";
-        String item = parts.length > 3 ? parts[3] : "";
-        if (parts.length > 1) {
-            parts[1] = "{project}";
-        }
-        if (parts.length > 3 && !"count".equals(item)) {
-            parts[3] = "{id}";
-        }
-        String role = parts.length > 5 ? parts[5] : "";
-        if (parts.length > 5) {
-            parts[5] = "{role}";
+        List<String> ids = new ArrayList<>();
+        for (int i = 1; i < parts.length; i += 2) {
+            if (!"count".equals(parts[i])) {
+                // A plus in a path is a plus, but not to this decoder.
+                ids.add(URLDecoder.decode(parts[i].replace("+", "%2B"), StandardCharsets.UTF_8));
+                parts[i] = "{id}";
+            }
         }
         String route = request.method() + " /" + String.join("/", parts);
         countRequest(route);
-        if (!SandboxNeon.PROJECT_ID.equals(project)) {
+        if (ids.isEmpty() || !SandboxNeon.PROJECT_ID.equals(ids.get(0))) {
             throw new Refusal(404, "project not found");
         }
         if (neon.oneChangeAtATime && !"GET".equals(request.method()) && neon.isBusy()) {
             throw new Refusal(423, "project already has running conflicting operations, scheduling of new ones is prohibited");
         }
+        return answer(route, ids.size() > 1 ? ids.get(1) : "", ids.size() > 2 ? ids.get(2) : "", request);
+    }
+
+    private SandboxHttp.Answer answer(String route, String item, String role, SandboxHttp.Request request) {
         return switch (route) {
-            case "GET /projects/{project}" -> ok(wrap("project", SandboxNeonJson.project(neon.branchesLimit, neon.startedAt)));
-            case "GET /projects/{project}/branches" -> ok(listBranches(request.query()));
-            case "POST /projects/{project}/branches" -> created(createBranch(read(request.body())));
-            case "GET /projects/{project}/branches/count" -> ok(SandboxJson.object("{\"count\": %s}", neon.branches.size()));
-            case "GET /projects/{project}/branches/{id}" -> ok(getBranch(item));
-            case "PATCH /projects/{project}/branches/{id}" -> ok(updateBranch(existing(item), read(request.body())));
-            case "DELETE /projects/{project}/branches/{id}" -> deleteBranch(item);
-            case "POST /projects/{project}/branches/{id}/restore" -> ok(restoreBranch(existing(item), read(request.body())));
-            case "GET /projects/{project}/branches/{id}/endpoints" -> ok(wrap("endpoints", endpoints(existing(item))));
-            case "GET /projects/{project}/branches/{id}/roles" -> ok(wrap("roles", roles(existing(item))));
-            case "GET /projects/{project}/branches/{id}/roles/{role}/reveal_password" -> ok(revealPassword(existing(item), role));
-            case "GET /projects/{project}/branches/{id}/databases" -> ok(wrap("databases", databases(existing(item))));
-            case "POST /projects/{project}/endpoints" -> created(createEndpoint(read(request.body())));
-            case "GET /projects/{project}/operations/{id}" -> ok(getOperation(item));
-            case "GET /projects/{project}/connection_uri" -> ok(connectionUri(request.query()));
+            case "GET /projects/{id}" -> ok(wrap("project", SandboxNeonJson.project(neon.branchesLimit, neon.startedAt)));
+            case "GET /projects/{id}/branches" -> ok(listBranches(request.query()));
+            case "POST /projects/{id}/branches" -> created(createBranch(read(request.body()), null));
+            case "POST /projects/{id}/branch_anonymized" -> {
+                JsonNode body = read(request.body());
+                yield created(createBranch(body.path("branch_create"), body));
+            }
+            case "GET /projects/{id}/branches/count" -> ok(SandboxJson.object("{\"count\": %s}", neon.branches.size()));
+            case "GET /projects/{id}/branches/{id}" -> ok(getBranch(item));
+            case "PATCH /projects/{id}/branches/{id}" -> ok(updateBranch(existing(item), read(request.body())));
+            case "DELETE /projects/{id}/branches/{id}" -> deleteBranch(item);
+            case "POST /projects/{id}/branches/{id}/restore" -> ok(restoreBranch(existing(item), read(request.body())));
+            case "GET /projects/{id}/branches/{id}/anonymized_status" -> ok(maskingStatus(existing(item)));
+            case "POST /projects/{id}/branches/{id}/anonymize" -> ok(beginMasking(existing(item)));
+            case "GET /projects/{id}/branches/{id}/endpoints" -> ok(wrap("endpoints", endpoints(existing(item))));
+            case "GET /projects/{id}/branches/{id}/roles" -> ok(wrap("roles", roles(existing(item))));
+            case "GET /projects/{id}/branches/{id}/roles/{id}/reveal_password" -> ok(revealPassword(existing(item), role));
+            case "GET /projects/{id}/branches/{id}/databases" -> ok(wrap("databases", databases(existing(item))));
+            case "POST /projects/{id}/endpoints" -> created(createEndpoint(read(request.body())));
+            case "GET /projects/{id}/operations/{id}" -> ok(getOperation(item));
+            case "GET /projects/{id}/connection_uri" -> ok(connectionUri(request.query()));
             default -> throw new Refusal(404, "this route is not part of the sandbox: " + route);
         };
     }
@@ -161,7 +163,8 @@ final class SandboxNeonApi {
         return value + "\n" + branch.id;
     }
 
-    private ObjectNode createBranch(JsonNode body) {
+    /** @param masked the request for an anonymised branch that this is part of, or null */
+    private ObjectNode createBranch(JsonNode body, JsonNode masked) {
         JsonNode wanted = body.path("branch");
         String name = wanted.path("name").asText(null);
         if (name != null) {
@@ -181,8 +184,40 @@ final class SandboxNeonApi {
         for (JsonNode endpoint : body.path("endpoints")) {
             computes.add(wantedCompute(endpoint));
         }
+        Map<String, String> annotation = annotation((masked == null ? body : masked).path("annotation_value"));
+        List<SandboxMasking.Rule> rules = masked == null ? List.of() : maskingRules(masked.path("masking_rules"));
+
+        SandboxBranch branch = neon.create(name, parent, schemaOnly, computes);
+        branch.annotation = annotation;
+        branch.masking = masked == null ? null
+                : new SandboxMasking(neon, branch, rules, masked.path("start_anonymization").asBoolean());
+        branch.expiresAt = expiresAt;
+        branch.isProtected = wanted.path("protected").asBoolean();
+        List<ObjectNode> running = new ArrayList<>();
+        running.add(start("create_branch", branch.id, null));
+        computes.forEach(compute -> running.add(start("start_compute", branch.id, compute.id())));
+
+        return created(branch, running);
+    }
+
+    private ObjectNode created(SandboxBranch branch, List<ObjectNode> running) {
+        ObjectNode answer = changed(branch, running);
+        answer.set("endpoints", endpoints(branch));
+        answer.set("roles", roles(branch));
+        answer.set("databases", databases(branch));
+        if (!branch.computes.isEmpty() && branch.passwords.size() == 1 && branch.databases.size() == 1) {
+            SandboxBranch.Compute compute = branch.computes.get(0);
+            String role = branch.passwords.keySet().iterator().next();
+            String database = branch.databases.keySet().iterator().next();
+            answer.putArray("connection_uris").add(SandboxNeonJson.connection(neon.uri(branch, role, database, false), database, role,
+                    branch.passwords.get(role), neon.host(compute, false), neon.host(compute, true)));
+        }
+        return answer;
+    }
+
+    private static Map<String, String> annotation(JsonNode value) {
         Map<String, String> annotation = new LinkedHashMap<>();
-        for (Map.Entry<String, JsonNode> entry : body.path("annotation_value").properties()) {
+        for (Map.Entry<String, JsonNode> entry : value.properties()) {
             if (!entry.getValue().isTextual()) {
                 throw new Refusal(400, "annotation_value: the value of " + entry.getKey() + " must be a string");
             }
@@ -191,27 +226,44 @@ final class SandboxNeonApi {
         if (annotation.size() > 50) {
             throw new Refusal(400, "annotation_value: at most 50 properties are allowed");
         }
+        return Collections.unmodifiableMap(annotation);
+    }
 
-        SandboxBranch branch = neon.create(name, parent, schemaOnly, computes);
-        branch.annotation = Collections.unmodifiableMap(annotation);
-        branch.expiresAt = expiresAt;
-        branch.isProtected = wanted.path("protected").asBoolean();
-        List<ObjectNode> running = new ArrayList<>();
-        running.add(start("create_branch", branch.id, null));
-        computes.forEach(compute -> running.add(start("start_compute", branch.id, compute.id())));
-
-        ObjectNode answer = wrap("branch", json(branch));
-        answer.set("endpoints", endpoints(branch));
-        answer.set("operations", SandboxJson.array(running));
-        answer.set("roles", roles(branch));
-        answer.set("databases", databases(branch));
-        if (!computes.isEmpty() && branch.passwords.size() == 1 && branch.databases.size() == 1) {
-            String role = branch.passwords.keySet().iterator().next();
-            String database = branch.databases.keySet().iterator().next();
-            answer.putArray("connection_uris").add(SandboxNeonJson.connection(neon.uri(branch, role, database, false), database, role,
-                    branch.passwords.get(role), neon.host(computes.get(0), false), neon.host(computes.get(0), true)));
+    private static List<SandboxMasking.Rule> maskingRules(JsonNode rules) {
+        List<SandboxMasking.Rule> read = new ArrayList<>();
+        for (JsonNode rule : rules) {
+            for (String name : List.of("database_name", "schema_name", "table_name", "column_name")) {
+                if (rule.path(name).asText().isEmpty()) {
+                    throw new Refusal(400, "masking_rules: " + name + " is required");
+                }
+            }
+            if (rule.has("masking_function") == rule.has("masking_value")) {
+                throw new Refusal(400, "masking_rules: either masking_function or masking_value is required");
+            }
+            read.add(SandboxMasking.Rule.of(rule));
         }
-        return answer;
+        return List.copyOf(read);
+    }
+
+    private ObjectNode maskingStatus(SandboxBranch branch) {
+        SandboxMasking masking = masking(branch);
+        masking.polled();
+        return SandboxNeonJson.masking(branch, masking);
+    }
+
+    private ObjectNode beginMasking(SandboxBranch branch) {
+        SandboxMasking masking = masking(branch);
+        if (!masking.begin()) {
+            throw new Refusal(422, "anonymization cannot be started while the branch is in state " + masking.state);
+        }
+        return SandboxNeonJson.masking(branch, masking);
+    }
+
+    private static SandboxMasking masking(SandboxBranch branch) {
+        if (branch.masking == null) {
+            throw new Refusal(404, "anonymized branch not found");
+        }
+        return branch.masking;
     }
 
     private void checkParent(SandboxBranch parent) {
@@ -293,6 +345,9 @@ final class SandboxNeonApi {
         SandboxBranch source = existing(body.path("source_branch_id").asText());
         if (branch.isProtected) {
             throw new Refusal(422, "cannot restore a protected branch");
+        }
+        if (branch.masking != null) {
+            throw new Refusal(422, "the action restore is restricted: the branch is anonymized");
         }
         if (branch.parentId == null && source != branch) {
             throw new Refusal(422, "cannot restore a root branch from another branch");

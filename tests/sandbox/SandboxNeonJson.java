@@ -1,5 +1,7 @@
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.time.Instant;
+import java.util.List;
+import java.util.Map;
 
 /**
  * Writes the sandbox's Neon project as Neon's OpenAPI document says, every required field included:
@@ -33,10 +35,19 @@ final class SandboxNeonJson {
                 {"id": %s, "project_id": %s, "parent_id": %s, "parent_lsn": %s, "name": %s, "current_state": %s, "pending_state": %s,
                  "state_changed_at": %s, "creation_source": "console", "default": %s, "primary": %s, "protected": %s, "cpu_used_sec": 0,
                  "compute_time_seconds": 0, "active_time_seconds": 0, "written_data_bytes": 0, "data_transfer_bytes": 0,
-                 "logical_size": 30842880, "created_at": %s, "updated_at": %s, "init_source": %s, "expires_at": %s, "last_reset_at": %s}""",
+                 "logical_size": 30842880, "created_at": %s, "updated_at": %s, "init_source": %s, "expires_at": %s, "last_reset_at": %s,
+                 "restricted_actions": %s}""",
                 branch.id, SandboxNeon.PROJECT_ID, branch.parentId, branch.parentId == null ? null : "0/1E19478", branch.name, state,
                 "ready".equals(state) || branch.state != null ? null : "ready", branch.createdAt, branch.isDefault, branch.isDefault,
-                branch.isProtected, branch.createdAt, branch.updatedAt, branch.initSource, branch.expiresAt, branch.lastResetAt);
+                branch.isProtected, branch.createdAt, branch.updatedAt, branch.initSource, branch.expiresAt, branch.lastResetAt,
+                branch.masking == null ? null : List.of(Map.of("name", "restore", "reason", "the branch is anonymized")));
+    }
+
+    static ObjectNode masking(SandboxBranch branch, SandboxMasking masking) {
+        return SandboxJson.object("""
+                {"project_id": %s, "branch_id": %s, "state": %s, "status_message": %s, "created_at": %s, "updated_at": %s,
+                 "failed_at": %s}""", SandboxNeon.PROJECT_ID, branch.id, masking.state, masking.message, masking.createdAt,
+                masking.updatedAt, masking.state.endsWith("error") ? masking.updatedAt : null);
     }
 
     static ObjectNode annotation(SandboxBranch branch) {

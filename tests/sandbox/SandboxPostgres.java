@@ -55,6 +55,17 @@ final class SandboxPostgres implements AutoCloseable {
     /** Where the server listens. It has no pooler: no name of this machine with {@code -pooler} in it leads anywhere on every system. */
     static final String HOST = "127.0.0.1";
 
+    /** https://postgresql-anonymizer.readthedocs.io/en/stable/masking_functions/. */
+    private static final String ANONYMIZER = """
+            CREATE SCHEMA IF NOT EXISTS anon;
+            CREATE OR REPLACE FUNCTION anon.random_string(length integer) RETURNS text LANGUAGE sql VOLATILE AS
+                $$SELECT string_agg(chr(97 + floor(random() * 26)::integer), '') FROM generate_series(1, length)$$;
+            CREATE OR REPLACE FUNCTION anon.fake_email() RETURNS text LANGUAGE sql VOLATILE AS
+                $$SELECT anon.random_string(12) || '@example.com'$$;
+            CREATE OR REPLACE FUNCTION anon.partial(original text, prefix integer, padding text, suffix integer)
+                RETURNS text LANGUAGE sql IMMUTABLE AS $$SELECT left(original, prefix) || padding || right(original, suffix)$$;
+            """;
+
     /** PostgreSQL starts in a second or two, but a build server may be busy. */
     private static final Duration STARTUP = Duration.ofMinutes(1);
 
@@ -204,6 +215,18 @@ final class SandboxPostgres implements AutoCloseable {
         }
     }
 
+    /**
+     * Masks columns of the branch for good. Of PostgreSQL Anonymizer's functions a few are there, written in plain SQL. Throws
+     * IllegalStateException if a rule cannot be applied; those before it are.
+     */
+    void mask(SandboxBranch branch, List<SandboxMasking.Rule> rules) {
+        for (SandboxMasking.Rule rule : rules) {
+            run(databaseName(branch, rule.database()), ANONYMIZER);
+            run(databaseName(branch, rule.database()), "UPDATE %s.%s SET %s = %s".formatted(quote(rule.schema()), quote(rule.table()),
+                    quote(rule.column()), rule.function() != null ? rule.function() : literal(rule.value())));
+        }
+    }
+
     /** Drops the branch's databases, whoever is connected to them, and its logins. */
     void drop(SandboxBranch branch) {
         branch.databases.keySet().forEach(database -> dropDatabase(branch, database));
@@ -317,7 +340,7 @@ final class SandboxPostgres implements AutoCloseable {
         try (Connection connection = superuser(database); Statement statement = connection.createStatement()) {
             statement.execute(sql);
         } catch (SQLException e) {
-            throw new IllegalStateException("PostgreSQL refused: " + sql.split(" PASSWORD ")[0], e);
+            throw new IllegalStateException("PostgreSQL refused: " + sql.split(" PASSWORD ")[0] + ": " + e.getMessage(), e);
         }
     }
 

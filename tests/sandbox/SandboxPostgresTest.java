@@ -11,6 +11,7 @@ import java.sql.Connection;
 import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Statement;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -112,6 +113,35 @@ class SandboxPostgresTest {
     }
 
     @Test
+    void a_masked_branch_has_its_parents_rows_until_it_is_masked() throws SQLException {
+        neon.maskingTakes(Duration.ZERO, 3);
+        execute("production", "CREATE TABLE people (id integer, name text, email text, phone text, code text)");
+        execute("production", "INSERT INTO people VALUES (1, 'Ada', 'ada@shop.example', '030 123456', 'c'), (2, 'Bo', NULL, '0', 'd')");
+        String id = createMasked("people-masked", """
+                [{"masking_value": "it's nobody", "column_name": "name"},
+                 {"masking_function": "anon.fake_email()", "column_name": "email"},
+                 {"masking_function": "anon.partial(phone, 3, '***', 2)", "column_name": "phone"},
+                 {"masking_function": "anon.random_string(8)", "column_name": "code"}]""", "people");
+        String row = "SELECT concat_ws('|', name, email, phone, code) FROM people WHERE id = 1";
+        for (String state = ""; !"anonymized".equals(state); state = state(id)) {
+            assertEquals(List.of("Ada|ada@shop.example|030 123456|c"), strings("people-masked", row));
+        }
+        String masked = strings("people-masked", row).get(0);
+        assertTrue(masked.matches("it's nobody\\|[a-z]{12}@example\\.com\\|030\\*\\*\\*56\\|[a-z]{8}"), masked);
+        assertEquals(2, strings("people-masked", "SELECT DISTINCT email FROM people").size());
+        assertEquals(List.of("Ada|ada@shop.example|030 123456|c"), strings("production", row));
+    }
+
+    @Test
+    void a_rule_that_cannot_be_applied_fails_the_masking_in_postgres_words() {
+        neon.maskingTakes(Duration.ZERO, 0);
+        String id = createMasked("wrongly-masked", """
+                [{"masking_value": "x", "column_name": "no_such_column"}]""", "customers");
+        assertEquals("error", state(id));
+        assertTrue(neon.branch(id).masking.message.contains("column \"no_such_column\""), neon.branch(id).masking.message);
+    }
+
+    @Test
     void a_deleted_branch_cannot_be_connected_to() throws SQLException {
         SandboxBranch branch = neon.add("deleted");
         String connectionString = neon.connectionString("deleted");
@@ -153,6 +183,20 @@ class SandboxPostgresTest {
                 .answer(new SandboxHttp.Request(method, path, Map.of(), headers, body), "/projects/" + SandboxNeon.PROJECT_ID + path);
     }
 
+    /** Asks for a masked branch; the rules are those of one table's columns. Returns its id. */
+    private static String createMasked(String name, String rules, String table) {
+        String place = "{\"database_name\": \"neondb\", \"schema_name\": \"public\", \"table_name\": \"" + table + "\", ";
+        SandboxHttp.Answer answer = request("POST", "/branch_anonymized", """
+                {"branch_create": {"branch": {"name": "%s"}, "endpoints": [{"type": "read_write"}]},
+                 "masking_rules": %s, "start_anonymization": true}""".formatted(name, rules.replace("{", place)));
+        assertEquals(201, answer.status(), answer.body());
+        return neon.branch(name).id;
+    }
+
+    private static String state(String branchId) {
+        return SandboxJson.read(request("GET", "/branches/" + branchId + "/anonymized_status", "").body()).path("state").asText();
+    }
+
     private static void assertRefused(String sqlState, String connectionString) {
         SQLException refusal = assertThrows(SQLException.class, () -> SandboxPostgres.connect(connectionString).close());
         assertEquals(sqlState, refusal.getSQLState(), refusal.getMessage());
@@ -170,14 +214,18 @@ class SandboxPostgresTest {
     }
 
     private static List<String> customers(String branch) throws SQLException {
+        return strings(branch, "SELECT name FROM customers ORDER BY id");
+    }
+
+    private static List<String> strings(String branch, String query) throws SQLException {
         try (Connection connection = SandboxPostgres.connect(neon.connectionString(branch));
                 Statement statement = connection.createStatement();
-                ResultSet rows = statement.executeQuery("SELECT name FROM customers ORDER BY id")) {
-            List<String> names = new ArrayList<>();
+                ResultSet rows = statement.executeQuery(query)) {
+            List<String> strings = new ArrayList<>();
             while (rows.next()) {
-                names.add(rows.getString(1));
+                strings.add(rows.getString(1));
             }
-            return names;
+            return strings;
         }
     }
 }

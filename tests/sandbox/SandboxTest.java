@@ -203,6 +203,68 @@ class SandboxTest {
         assertEquals(List.of("init", "ready", "ready"), states);
     }
 
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', textBlock = """
+            started at once    | true  |                      | created initialized initialized anonymizing anonymizing anonymized
+            not started        | false |                      | created initialized initialized initialized initialized initialized
+            failing            | true  | error                | created initialized initialized anonymizing anonymizing error
+            failing at first   | true  | initialization_error | created initialization_error initialization_error
+            """)
+    void a_masking_goes_on_as_it_is_asked_about(String what, boolean start, String failure, String states) throws IOException {
+        sandbox.neon().maskingTakes(Duration.ZERO, 2);
+        sandbox.neon().maskingFails(failure, "relation does not exist", 1);
+        String id = createMasked(start);
+        List<String> seen = new ArrayList<>();
+        for (int i = 0; i < states.split(" ").length; i++) {
+            seen.add(json(neon("GET", "/branches/" + id + "/anonymized_status", "")).path("state").asText());
+        }
+        assertEquals(List.of(states.split(" ")), seen);
+        JsonNode last = json(neon("GET", "/branches/" + id + "/anonymized_status", ""));
+        assertEquals(failure != null, "relation does not exist".equals(last.path("status_message").asText()));
+        assertEquals(failure != null, last.has("failed_at"));
+    }
+
+    @Test
+    void a_masking_that_failed_can_be_begun_anew() throws IOException {
+        sandbox.neon().maskingTakes(Duration.ZERO, 0);
+        sandbox.neon().maskingFails("error", "relation does not exist", 1);
+        String path = "/branches/" + createMasked(true);
+        assertEquals("error", json(neon("GET", path + "/anonymized_status", "")).path("state").asText());
+        assertEquals("anonymizing", json(neon("POST", path + "/anonymize", "")).path("state").asText());
+        assertEquals(422, neon("POST", path + "/anonymize", "").status());
+        assertEquals("anonymized", json(neon("GET", path + "/anonymized_status", "")).path("state").asText());
+    }
+
+    @Test
+    void an_anonymised_branch_is_like_others_but_cannot_be_restored() throws IOException {
+        String id = createMasked(true);
+        assertEquals(Map.of("app", "shop"), sandbox.neon().branch(id).annotation);
+        assertEquals(1, sandbox.neon().branch(id).computes.size());
+        assertEquals("restore", json(neon("GET", "/branches/" + id, "")).at("/branch/restricted_actions/0/name").asText());
+        String parent = "{\"source_branch_id\":\"" + sandbox.neon().branch("production").id + "\"}";
+        assertEquals(422, neon("POST", "/branches/" + id + "/restore", parent).status());
+        String other = "/branches/" + sandbox.neon().add("x").id;
+        assertEquals(404, neon("GET", other + "/anonymized_status", "").status());
+        assertEquals(404, neon("POST", other + "/anonymize", "").status());
+    }
+
+    @Test
+    void a_masking_rule_needs_its_four_names() throws IOException {
+        assertEquals(400, neon("POST", "/branch_anonymized", """
+                {"masking_rules":[{"database_name":"neondb","table_name":"users","column_name":"name","masking_value":"x"}]}""").status());
+        assertEquals(1, sandbox.neon().branches().size());
+    }
+
+    private String createMasked(boolean start) throws IOException {
+        Reply reply = neon("POST", "/branch_anonymized", """
+                {"branch_create": {"branch": {"name": "masked"}, "endpoints": [{"type": "read_write"}]},
+                 "masking_rules": [{"database_name": "neondb", "schema_name": "public", "table_name": "users", "column_name": "name",
+                     "masking_value": "x"}],
+                 "start_anonymization": %s, "annotation_value": {"app": "shop"}}""".formatted(start));
+        assertEquals(201, reply.status(), reply.body());
+        return json(reply).path("branch").path("id").asText();
+    }
+
     @Test
     void one_change_at_a_time_locks_the_project_while_operations_run() throws IOException {
         sandbox.neon().oneChangeAtATime();
