@@ -120,6 +120,10 @@ final class Rehearsal {
      * @param changes variables that differ from those of a build in the sandbox
      */
     Build build(String buildspec, String branch, Map<String, String> changes) throws IOException {
+        if (builds > 0) {
+            // Each build has a machine of its own: what still names the last one's folder finds nothing there.
+            Files.move(folder.resolve("build-" + builds), folder.resolve("gone-" + builds));
+        }
         Path root = Files.createDirectories(folder.resolve("build-" + ++builds));
         for (String part : copied) {
             copy(PROJECT.resolve(part), root.resolve(part));

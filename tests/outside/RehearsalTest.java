@@ -151,7 +151,9 @@ class RehearsalTest {
     void the_readmes_other_buildspecs_work_too() throws IOException {
         assertEquals(2, buildspecs().size());
         for (String buildspec : buildspecs()) {
-            assertWorks(buildspec, "readme-" + buildspecs().indexOf(buildspec));
+            rehearsal.emptyCache();
+            assertWorks(buildspec, "readme-1");
+            assertFetchesNothing(assertWorks(buildspec, "readme-2"));
         }
     }
 
