@@ -79,7 +79,7 @@ class NeonCi implements Callable<Integer> {
 
     public static void main(String... args) {
         // The first call of an AWS client takes longer than all the rest; most of that can be done while the command line is read.
-        Thread early = new Thread(Aws::warmUp);
+        Thread early = new Thread(Aws::warmUpParameter);
         early.setDaemon(true);
         early.start();
         System.exit(commandLine(System.getenv()).execute(args));
@@ -400,6 +400,10 @@ class CleanupBranches implements Callable<Integer> {
         if (maxDeletions < 0) {
             throw shared.usage("Invalid value for option '--max-deletions': it must not be negative.");
         }
+        inParallel.start(() -> {
+            Aws.warmUpBranches();
+            return null;
+        });
         NeonApi neon = shared.neon(inParallel);
         // Neon first: a branch that is born while the lists are read is then not taken for an orphan.
         List<NeonApi.Branch> neonBranches = neon.listProjectBranches();

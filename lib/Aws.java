@@ -61,7 +61,7 @@ final class Aws {
      * @param region the AWS region, or null for what the SDK finds in the user's profile or the machine's metadata
      * @param environment gives a variable's value, or null when it is not set
      * @param deadline when to give up
-     * @param verbose takes one line per request
+     * @param verbose takes one line per request; null for none
      * @throws Failure if there is no region
      */
     Aws(String region, UnaryOperator<String> environment, Deadline deadline, Consumer<String> verbose) {
@@ -72,19 +72,26 @@ final class Aws {
     }
 
     /** Reads a parameter that nobody sends, so that the SDK's thousand classes are loaded while others are at work. */
-    static void warmUp() {
-        HttpExecuteResponse answer = HttpExecuteResponse.builder()
-                .response(SdkHttpResponse.builder().statusCode(200).build())
-                .responseBody(AbortableInputStream.create(new ByteArrayInputStream("{}".getBytes(StandardCharsets.UTF_8))))
-                .build();
-        try (SsmClient ssm = SsmClient.builder().region(Region.US_EAST_1).httpClient(new Nobody(answer))
-                .credentialsProvider(StaticCredentialsProvider.create(AwsBasicCredentials.create("none", "none"))).build()) {
+    static void warmUpParameter() {
+        try (SsmClient ssm = unsent(SsmClient.builder()).build()) {
             ssm.getParameter(request -> request.name("none"));
         }
     }
 
+    /** Likewise for the list of branches. */
+    static void warmUpBranches() {
+        try (AmplifyClient amplify = unsent(AmplifyClient.builder()).build()) {
+            amplify.listBranches(request -> request.appId("none"));
+        }
+    }
+
+    private static <B extends AwsClientBuilder<B, C> & AwsSyncClientBuilder<B, C>, C> B unsent(B builder) {
+        return builder.region(Region.US_EAST_1).httpClient(new Nobody())
+                .credentialsProvider(StaticCredentialsProvider.create(AwsBasicCredentials.create("none", "none")));
+    }
+
     /** Sends nothing, and is answered. */
-    private record Nobody(HttpExecuteResponse answer) implements SdkHttpClient, ExecutableHttpRequest {
+    private static final class Nobody implements SdkHttpClient, ExecutableHttpRequest {
 
         @Override
         public ExecutableHttpRequest prepareRequest(HttpExecuteRequest request) {
@@ -93,7 +100,8 @@ final class Aws {
 
         @Override
         public HttpExecuteResponse call() {
-            return answer;
+            return HttpExecuteResponse.builder().response(SdkHttpResponse.builder().statusCode(200).build())
+                    .responseBody(AbortableInputStream.create(new ByteArrayInputStream("{}".getBytes(StandardCharsets.UTF_8)))).build();
         }
 
         @Override
@@ -184,7 +192,8 @@ final class Aws {
                 .build();
         builder.region(region).credentialsProvider(credentials).httpClient(Http.client(deadline, LONGEST_EXCHANGE)).overrideConfiguration(configuration -> configuration
                 .retryStrategy(retries)
-                .addMetricPublisher(new Log())
+                // Without a publisher nothing is measured, which saves some time.
+                .metricPublishers(verbose == null ? List.of() : List.of(new Log()))
                 .apiCallTimeout(deadline.limit(Duration.ofDays(1)).multipliedBy(2))
                 .apiCallAttemptTimeout(deadline.limit(LONGEST_EXCHANGE)));
         String address = environment.apply("AWS_ENDPOINT_URL_" + service);

@@ -6,7 +6,6 @@ import java.time.Instant;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Future;
-import java.util.function.Consumer;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import picocli.CommandLine.IDefaultValueProvider;
@@ -128,7 +127,7 @@ class SharedOptions {
     }
 
     Aws aws() {
-        return new Aws(region, this::variable, deadline, verboseLines());
+        return new Aws(region, this::variable, deadline, verbose ? this::warn : null);
     }
 
     /** Fetches the key, and gets ready for Neon meanwhile. */
@@ -138,11 +137,7 @@ class SharedOptions {
         Secret key = apiKeyParam == null ? new Secret(variable("NEON_API_KEY")) : aws().parameter(apiKeyParam);
         InParallel.await(ready);
         String source = apiKeyParam == null ? "NEON_API_KEY" : "SSM parameter " + apiKeyParam;
-        return new NeonApi(projectId, host, key, source, deadline, this::warn, verboseLines());
-    }
-
-    private Consumer<String> verboseLines() {
-        return verbose ? this::warn : line -> { };
+        return new NeonApi(projectId, host, key, source, deadline, this::warn, verbose ? this::warn : line -> { });
     }
 
     /** The API key goes to there or comes from there, so it must be a place that nobody can listen on the way to. */
