@@ -28,6 +28,7 @@
 //SOURCES lib/Http.java
 //SOURCES lib/InParallel.java
 //SOURCES lib/NeonApi.java
+//SOURCES lib/Protection.java
 //SOURCES lib/Secret.java
 //SOURCES lib/SharedOptions.java
 
@@ -408,7 +409,8 @@ class CleanupBranches implements Callable<Integer> {
         // Neon first: a branch that is born while the lists are read is then not taken for an orphan.
         List<NeonApi.Branch> neonBranches = neon.listProjectBranches();
         List<Aws.AmplifyBranch> amplifyBranches = shared.aws().branches(shared.appId);
-        CleanupPlan plan = CleanupPlan.of(shared.appId, neonBranches, amplifyBranches, ownBranch(), keep);
+        CleanupPlan plan = CleanupPlan.of(shared.appId, neonBranches, amplifyBranches, ownBranch(),
+                shared.productionBranch, keep);
         sayPlan(plan);
         if (!shared.dryRun) {
             plan.requireAtMost(maxDeletions);
@@ -430,7 +432,7 @@ class CleanupBranches implements Callable<Integer> {
     }
 
     private void sayPlan(CleanupPlan plan) {
-        List<CleanupPlan.Kept> live = plan.kept().stream().filter(kept -> kept.reason().equals(CleanupPlan.LIVE)).toList();
+        List<CleanupPlan.Kept> live = plan.kept().stream().filter(kept -> kept.reason().equals(Protection.LIVE)).toList();
         plan.kept().stream().filter(kept -> !live.contains(kept))
                 .forEach(kept -> shared.say("Keeping '" + kept.branch().name() + "': " + kept.reason() + "."));
         shared.say("Neon branches of app " + shared.appId + ": " + live.size() + " with an Amplify branch, "

@@ -45,6 +45,10 @@ class SharedOptions {
                     + " from $NEON_API_KEY.")
     private String apiKeyParam;
 
+    @Option(names = "--production-branch", paramLabel = "NAME",
+            description = "Amplify branch that uses the parent branch itself, production's database, and never a copy. Default: none.")
+    String productionBranch;
+
     @Option(names = "--region", paramLabel = "REGION",
             description = "AWS region. Default: $AWS_REGION, $AWS_DEFAULT_REGION, or that of the AWS profile.")
     private String region;

@@ -46,7 +46,7 @@ class CleanupPlanPropertiesTest {
     private record World(List<NeonApi.Branch> neon, List<Aws.AmplifyBranch> amplify, List<String> keep, Map<String, String> made) {
 
         CleanupPlan plan() {
-            return CleanupPlan.of(APP, neon, amplify, null, keep);
+            return CleanupPlan.of(APP, neon, amplify, null, null, keep);
         }
 
         World with(List<NeonApi.Branch> otherNeon, List<Aws.AmplifyBranch> otherAmplify, List<String> otherKeep) {
@@ -207,7 +207,7 @@ class CleanupPlanPropertiesTest {
                 "a glob that matches", keeps(reason -> reason.startsWith("--keep")),
                 "a default branch", keeps(reason -> reason.contains("default")),
                 "a protected branch", keeps(reason -> reason.contains("protected")),
-                "a live branch", keeps(reason -> reason.equals(CleanupPlan.LIVE)),
+                "a live branch", keeps(reason -> reason.equals(Protection.LIVE)),
                 "a deleted branch with a shortened name", world -> world.plan().delete().stream()
                         .anyMatch(branch -> !branch.name().equals("d1-" + world.made().get(branch.id()))),
                 "parents in a circle", world -> world.neon().stream().anyMatch(branch -> isItsOwnAncestor(world, branch)),
