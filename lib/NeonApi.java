@@ -4,7 +4,6 @@ import java.net.URI;
 import java.net.URLEncoder;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
-import java.time.Instant;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -34,8 +33,18 @@ final class NeonApi {
      * @param parentId null for a root branch
      * @param state init, resetting, ready, archived, or one that Neon has yet to invent
      * @param expiresAt RFC 3339, or null for a branch that stays
+     * @param isSchemaOnly whether it was made without its parent's data
      */
-    record Branch(String id, String name, String parentId, String state, boolean isDefault, boolean isProtected, String expiresAt) {
+    record Branch(String id, String name, String parentId, String state, boolean isDefault, boolean isProtected, String expiresAt,
+            boolean isSchemaOnly) {
+    }
+
+    /**
+     * A branch's read-write compute.
+     *
+     * @param host where it is reached directly
+     */
+    record Compute(String id, String host) {
     }
 
     /** Work that Neon has begun and not necessarily finished. */
@@ -43,26 +52,20 @@ final class NeonApi {
     }
 
     /** What a new branch came with; its operations may still be running. */
-    record NewBranch(Branch branch, List<Operation> operations, boolean hasCompute, List<String> roles, List<String> databases) {
+    record NewBranch(Branch branch, List<Operation> operations, Optional<Compute> compute, List<String> roles, List<String> databases) {
     }
 
     /**
      * What to make a branch of.
      *
      * @param schemaOnly whether to leave the parent's data out
-     * @param expiresAt null for a branch that stays
+     * @param expiresAt RFC 3339, or null for a branch that stays
      * @param suspendTimeoutSeconds 0 for Neon's default, -1 for never
      * @param annotations where the branch came from, at most 50 entries
      */
-    record BranchRequest(String name, String parentId, boolean schemaOnly, Instant expiresAt, int suspendTimeoutSeconds,
+    record BranchRequest(String name, String parentId, boolean schemaOnly, String expiresAt, int suspendTimeoutSeconds,
             Map<String, String> annotations) {
     }
-
-    /** Who connects, and to which of a branch's databases. */
-    record Login(String role, String database) {
-    }
-
-    private static final Pattern CONNECTION_STRING = Pattern.compile("postgres(ql)?://.+@[^@/]+/.+", Pattern.DOTALL);
 
     /**
      * Connection strings, percent-encoded ones too, and all that follows one, for who knows where it ends; a password before its host;
@@ -156,25 +159,26 @@ final class NeonApi {
             branch.put("init_source", "schema-only");
         }
         if (request.expiresAt() != null) {
-            branch.put("expires_at", request.expiresAt().toString());
+            branch.put("expires_at", request.expiresAt());
         }
         body.putArray("endpoints").add(readWriteCompute(request.suspendTimeoutSeconds()));
         ObjectNode annotations = body.putObject("annotation_value");
         request.annotations().forEach(annotations::put);
         return create("/branches", body, "create Neon branch '" + request.name() + "' in project " + project,
                 () -> findBranch(request.name()).isPresent())
-                .map(answer -> new NewBranch(branch(answer.path("branch")), operations(answer), hasCompute(answer),
+                .map(answer -> new NewBranch(branch(answer.path("branch")), operations(answer), readWriteCompute(answer),
                         names(answer.path("roles")), names(answer.path("databases"))));
     }
 
     /**
      * Sets when the branch expires.
      *
+     * @param expiresAt RFC 3339, or null for never
      * @throws Failure if Neon refuses, as it does for default and protected branches and for those with children
      */
-    void updateProjectBranch(String branchId, Instant expiresAt) {
+    void updateProjectBranch(String branchId, String expiresAt) {
         ObjectNode body = Http.JSON.createObjectNode();
-        body.putObject("branch").put("expires_at", expiresAt.toString());
+        body.putObject("branch").put("expires_at", expiresAt);
         require(http.send("PATCH", path("/branches/" + branchId), "", body, null), "set when Neon branch " + branchId + " expires");
     }
 
@@ -197,9 +201,13 @@ final class NeonApi {
         }
     }
 
-    /** Tells whether the branch has a read-write compute, without which nobody can connect to it. */
-    boolean hasReadWriteCompute(String branchId) {
-        return hasCompute(get("/branches/" + branchId + "/endpoints", "", "list the computes of Neon branch " + branchId));
+    /**
+     * Returns the branch's read-write compute, without which nobody can connect to it.
+     *
+     * @throws Failure if it is disabled
+     */
+    Optional<Compute> readWriteCompute(String branchId) {
+        return readWriteCompute(get("/branches/" + branchId + "/endpoints", "", "list the computes of Neon branch " + branchId));
     }
 
     /**
@@ -212,7 +220,7 @@ final class NeonApi {
     List<Operation> createProjectEndpoint(String branchId, int suspendTimeoutSeconds) {
         ObjectNode body = Http.JSON.createObjectNode();
         body.set("endpoint", readWriteCompute(suspendTimeoutSeconds).put("branch_id", branchId));
-        return create("/endpoints", body, "give Neon branch " + branchId + " a compute", () -> hasReadWriteCompute(branchId))
+        return create("/endpoints", body, "give Neon branch " + branchId + " a compute", () -> readWriteCompute(branchId).isPresent())
                 .map(NeonApi::operations).orElse(List.of());
     }
 
@@ -230,18 +238,19 @@ final class NeonApi {
      * Asks for the connection string of one branch. Always by the branch's id: without one Neon answers for the project's default
      * branch, which is production.
      *
+     * @param compute the branch's own read-write compute, which the string has to lead to
      * @param pooled whether to go through Neon's connection pooler; migrations want the direct connection
      * @return a URI that holds no character special to shells and env files: those are percent-encoded, which means the same
-     * @throws Failure if there is no such role or database, or no compute
+     * @throws Failure if there is no such role or database, or Neon's answer is not what was asked for
      */
-    Secret getConnectionURI(String branchId, Login login, boolean pooled) {
+    Secret getConnectionURI(String branchId, Compute compute, Login login, boolean pooled) {
         String what = "get the connection string of Neon branch " + branchId;
         String uri = get("/connection_uri", "?branch_id=" + requireId(branchId, what) + "&role_name=" + encode(login.role())
                 + "&database_name=" + encode(login.database()) + "&pooled=" + pooled, what).path("uri").asText("");
-        if (!CONNECTION_STRING.matcher(uri).matches()) {
-            throw new Failure("Could not " + what + ": Neon's answer holds none; run again later.");
-        }
-        return new Secret(percentEncode(uri));
+        ConnectionString.objection(uri, compute, login, pooled).ifPresent(objection -> {
+            throw new Failure("Could not " + what + ": Neon's answer " + objection + "; check --api-host and any proxy, or run again later.");
+        });
+        return new Secret(ConnectionString.percentEncode(uri));
     }
 
     /**
@@ -382,21 +391,11 @@ final class NeonApi {
         return suspendTimeoutSeconds == 0 ? compute : compute.put("suspend_timeout_seconds", suspendTimeoutSeconds);
     }
 
-    /** Percent-encodes what is not plain in a URI or is special in a shell or an env file; what is encoded already stays. */
-    private static String percentEncode(String uri) {
-        StringBuilder encoded = new StringBuilder();
-        for (byte b : uri.getBytes(StandardCharsets.UTF_8)) {
-            boolean isPlain = b > ' ' && b < 0x7f && "\"'$`\\<>^{|}".indexOf(b) < 0;
-            encoded.append(isPlain ? String.valueOf((char) b) : String.format("%%%02X", b));
-        }
-        return encoded.toString();
-    }
-
     private static Branch branch(JsonNode branch) {
         return new Branch(requireId(branch.path("id").asText(""), "read a Neon branch"), branch.path("name").asText(""),
                 branch.path("parent_id").asText(null), branch.path("current_state").asText("ready"),
                 branch.path("default").asBoolean(false), branch.path("protected").asBoolean(false),
-                branch.path("expires_at").asText(null));
+                branch.path("expires_at").asText(null), branch.path("init_source").asText("").equals("schema-only"));
     }
 
     private static Operation operation(JsonNode operation) {
@@ -408,8 +407,16 @@ final class NeonApi {
         return elements(answer.path("operations")).map(NeonApi::operation).toList();
     }
 
-    private static boolean hasCompute(JsonNode answer) {
-        return elements(answer.path("endpoints")).anyMatch(endpoint -> endpoint.path("type").asText("").equals("read_write"));
+    private static Optional<Compute> readWriteCompute(JsonNode answer) {
+        return elements(answer.path("endpoints")).filter(endpoint -> endpoint.path("type").asText("").equals("read_write")).findFirst()
+                .map(endpoint -> {
+                    String id = requireId(endpoint.path("id").asText(""), "read a compute of a Neon branch");
+                    if (endpoint.path("disabled").asBoolean(false)) {
+                        throw new Failure("The compute " + id + " of the Neon branch is disabled; enable it in the Neon Console, then run"
+                                + " again.");
+                    }
+                    return new Compute(id, endpoint.path("host").asText(""));
+                });
     }
 
     private static List<String> names(JsonNode list) {
