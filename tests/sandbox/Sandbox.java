@@ -2,6 +2,7 @@
 //SOURCES Fault.java
 //SOURCES SandboxAws.java
 //SOURCES SandboxBranch.java
+//SOURCES SandboxDoor.java
 //SOURCES SandboxHttp.java
 //SOURCES SandboxJson.java
 //SOURCES SandboxMasking.java
