@@ -26,6 +26,7 @@
 //SOURCES lib/Deadline.java
 //SOURCES lib/EnvFile.java
 //SOURCES lib/Failure.java
+//SOURCES lib/GitBranch.java
 //SOURCES lib/Http.java
 //SOURCES lib/InParallel.java
 //SOURCES lib/Login.java
@@ -151,7 +152,7 @@ class CreateBranch implements Callable<Integer> {
     private SharedOptions shared;
 
     @Option(names = "--branch-name", paramLabel = "NAME",
-            description = "Amplify branch. Required. Default: $AWS_BRANCH.")
+            description = "Amplify branch. Required. Default: $AWS_BRANCH, or outside a build the Git branch that is checked out.")
     private String amplifyBranch;
 
     @Option(names = {"--parent-branch", "--parent-branch-id"}, paramLabel = "BRANCH",
@@ -195,6 +196,7 @@ class CreateBranch implements Callable<Integer> {
     private String unpooledEnvVar;
 
     private final InParallel inParallel = new InParallel();
+    private boolean isCheckedOut;
     private NeonApi neon;
     private List<NeonApi.Branch> branches;
     private NeonApi.Branch parent;
@@ -202,6 +204,9 @@ class CreateBranch implements Callable<Integer> {
     @Override
     public Integer call() {
         check();
+        if (isCheckedOut) {
+            shared.say("Taking the Git branch that is checked out, '" + amplifyBranch + "'.");
+        }
         EnvFile.requireWinners(envFiles, variables());
         envFiles.forEach(file -> new EnvFile(Path.of(file)).check(variables(), !shared.dryRun));
         neon = shared.neon(inParallel);
@@ -289,6 +294,8 @@ class CreateBranch implements Callable<Integer> {
         }
         setExpiry(branch);
         boolean isReset = reset(branch);
+        there.filter(compute -> suspendTimeout != 0 && suspendTimeout != compute.suspendTimeoutSeconds()).ifPresent(compute ->
+                shared.say("Its compute keeps its own suspend timeout; --suspend-timeout is for a new one."));
         NeonApi.Compute compute = there.orElseGet(() -> createCompute(branch));
         return requireOwn(entries(branch, compute, isReset ? login(branch) : login));
     }
@@ -440,6 +447,12 @@ class CreateBranch implements Callable<Integer> {
 
     private void check() {
         shared.check();
+        // A build says its branch itself; a checkout of its may be of no branch, or of another.
+        boolean isBuild = shared.variable("CI") != null || shared.variable("AWS_JOB_ID") != null;
+        if (amplifyBranch == null && !isBuild) {
+            amplifyBranch = GitBranch.checkedOut().orElse(null);
+            isCheckedOut = amplifyBranch != null;
+        }
         shared.require(amplifyBranch, "--branch-name");
         String variable = "must be the name of a variable, such as DATABASE_URL";
         shared.matching("[A-Za-z_][A-Za-z0-9_]*", envVar, "--env-var", variable);

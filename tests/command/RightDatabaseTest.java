@@ -246,6 +246,14 @@ class RightDatabaseTest {
     }
 
     @Test
+    void a_suspend_timeout_that_a_reused_compute_does_not_have_is_said() {
+        create("--suspend-timeout", "120");
+        assertFalse(create("--suspend-timeout", "120").out().contains("suspend"));
+        assertTrue(create("--suspend-timeout", "60").out().contains("\nIts compute keeps its own suspend timeout; --suspend-timeout is for a new"
+                + " one.\n"));
+    }
+
+    @Test
     void a_branch_without_data_is_said_to_be_so() {
         create("--schema-only");
         assertTrue(create().out().startsWith("Reusing Neon branch '" + Cli.BRANCH + "' (" + sandbox.neon().branch(Cli.BRANCH).id
