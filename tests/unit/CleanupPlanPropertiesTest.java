@@ -113,7 +113,7 @@ class CleanupPlanPropertiesTest {
 
     @Test
     void whatever_is_deleted_is_named_after_the_app() {
-        check(world -> world.plan().delete().stream().allMatch(branch -> branch.name().startsWith("d1-") && branch.name().length() > 3));
+        check(world -> world.plan().remove().stream().allMatch(branch -> branch.name().startsWith("d1-") && branch.name().length() > 3));
     }
 
     @Test
@@ -121,19 +121,19 @@ class CleanupPlanPropertiesTest {
         check(world -> {
             Set<String> live = world.amplify().stream().flatMap(branch -> Stream.of(branch.name(), String.valueOf(branch.sourceBranch())))
                     .map(name -> BranchName.of(APP, name)).collect(Collectors.toSet());
-            return world.plan().delete().stream().noneMatch(branch -> live.contains(branch.name()));
+            return world.plan().remove().stream().noneMatch(branch -> live.contains(branch.name()));
         });
     }
 
     @Test
     void nothing_that_is_default_or_protected_or_always_kept_is_deleted() {
-        check(world -> world.plan().delete().stream().noneMatch(branch -> branch.isDefault() || branch.isProtected()
+        check(world -> world.plan().remove().stream().noneMatch(branch -> branch.isDefault() || branch.isProtected()
                 || branch.name().equals("d1-main") || branch.name().equals("d1-dev")));
     }
 
     @Test
     void nothing_that_a_glob_keeps_is_deleted_even_if_neon_has_only_the_beginning_of_its_name() {
-        check(world -> world.plan().delete().stream().noneMatch(branch -> {
+        check(world -> world.plan().remove().stream().noneMatch(branch -> {
             String name = branch.name().substring(3);
             String whole = world.made().getOrDefault(branch.id(), name);
             return world.keep().stream().anyMatch(glob -> matches(glob, name) || matches(glob, whole));
@@ -144,7 +144,7 @@ class CleanupPlanPropertiesTest {
     void nothing_whose_child_stays_is_deleted_and_children_go_first() {
         check(world -> {
             Set<String> gone = new HashSet<>();
-            for (NeonApi.Branch branch : world.plan().delete()) {
+            for (NeonApi.Branch branch : world.plan().remove()) {
                 if (!world.neon().stream().filter(child -> branch.id().equals(child.parentId())).allMatch(child -> gone.contains(child.id()))) {
                     return false;
                 }
@@ -158,7 +158,7 @@ class CleanupPlanPropertiesTest {
     void every_branch_of_the_app_is_either_deleted_or_kept_and_no_other_is_mentioned() {
         check(world -> {
             CleanupPlan plan = world.plan();
-            List<NeonApi.Branch> mentioned = new ArrayList<>(plan.delete());
+            List<NeonApi.Branch> mentioned = new ArrayList<>(plan.remove());
             plan.kept().forEach(kept -> mentioned.add(kept.branch()));
             return mentioned.size() == new HashSet<>(mentioned).size() && new HashSet<>(mentioned).equals(world.neon().stream()
                     .filter(branch -> branch.name().startsWith("d1-") && branch.name().length() > 3).collect(Collectors.toSet()));
@@ -170,7 +170,7 @@ class CleanupPlanPropertiesTest {
         check(world -> world.plan().kept().stream().allMatch(kept -> !kept.reason().isBlank()
                 && (!kept.reason().equals("it has a child branch that stays")
                         || world.neon().stream().anyMatch(child -> kept.branch().id().equals(child.parentId())
-                                && !world.plan().delete().contains(child)))));
+                                && !world.plan().remove().contains(child)))));
     }
 
     @Test
@@ -183,7 +183,7 @@ class CleanupPlanPropertiesTest {
             Collections.reverse(amplify);
             Collections.reverse(keep);
             return world.with(neon, amplify, world.keep()).plan().equals(world.plan())
-                    && world.with(neon, amplify, keep).plan().delete().equals(world.plan().delete());
+                    && world.with(neon, amplify, keep).plan().remove().equals(world.plan().remove());
         });
     }
 
@@ -191,8 +191,8 @@ class CleanupPlanPropertiesTest {
     void a_second_run_deletes_nothing() {
         check(world -> {
             List<NeonApi.Branch> left = new ArrayList<>(world.neon());
-            left.removeAll(world.plan().delete());
-            return world.with(left, world.amplify(), world.keep()).plan().delete().isEmpty();
+            left.removeAll(world.plan().remove());
+            return world.with(left, world.amplify(), world.keep()).plan().remove().isEmpty();
         });
     }
 
@@ -200,15 +200,15 @@ class CleanupPlanPropertiesTest {
     @Test
     void the_worlds_are_worth_it() {
         Map<String, Predicate<World>> wanted = Map.of(
-                "several deletions", world -> world.plan().delete().size() > 2,
-                "a deleted parent", world -> world.plan().delete().stream().anyMatch(branch -> world.plan().delete().stream()
+                "several deletions", world -> world.plan().remove().size() > 2,
+                "a deleted parent", world -> world.plan().remove().stream().anyMatch(branch -> world.plan().remove().stream()
                         .anyMatch(child -> branch.id().equals(child.parentId()))),
                 "a child that stays", keeps(reason -> reason.equals("it has a child branch that stays")),
                 "a glob that matches", keeps(reason -> reason.startsWith("--keep")),
                 "a default branch", keeps(reason -> reason.contains("default")),
                 "a protected branch", keeps(reason -> reason.contains("protected")),
                 "a live branch", keeps(reason -> reason.equals(Protection.LIVE)),
-                "a deleted branch with a shortened name", world -> world.plan().delete().stream()
+                "a deleted branch with a shortened name", world -> world.plan().remove().stream()
                         .anyMatch(branch -> !branch.name().equals("d1-" + world.made().get(branch.id()))),
                 "parents in a circle", world -> world.neon().stream().anyMatch(branch -> isItsOwnAncestor(world, branch)),
                 "a branch of another", world -> world.neon().stream().anyMatch(branch -> !branch.name().startsWith("d1-")));

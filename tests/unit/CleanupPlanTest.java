@@ -96,7 +96,7 @@ class CleanupPlanTest {
         CleanupPlan plan = CleanupPlan.of(APP, branches, amplifyBranches(amplifyBranches), null, null,
                 keep == null ? List.of() : List.of(keep.split(", ")));
         NeonApi.Branch first = branches.get(0);
-        assertEquals(fate, plan.delete().contains(first) ? "deleted"
+        assertEquals(fate, plan.remove().contains(first) ? "deleted"
                 : plan.kept().stream().filter(kept -> kept.branch().equals(first)).map(CleanupPlan.Kept::reason).findFirst()
                         .orElse("not mentioned"));
     }
@@ -108,7 +108,7 @@ class CleanupPlanTest {
         for (int i = 0; i < branches.size(); i++) {
             Collections.rotate(branches, 1);
             assertEquals(List.of("d1-0", "d1-c", "d1-b", "d1-d", "d1-a"),
-                    CleanupPlan.of(APP, branches, amplifyBranches("main"), null, null, List.of()).delete().stream().map(NeonApi.Branch::name).toList());
+                    CleanupPlan.of(APP, branches, amplifyBranches("main"), null, null, List.of()).remove().stream().map(NeonApi.Branch::name).toList());
         }
     }
 
@@ -116,9 +116,9 @@ class CleanupPlanTest {
     void knows_the_neon_branch_of_an_amplify_branch_with_a_name_too_long_for_neon() {
         String name = "x".repeat(255);
         NeonApi.Branch branch = neonBranch(BranchName.of(APP, name));
-        assertEquals(List.of(), CleanupPlan.of(APP, List.of(branch), amplifyBranches(name), null, null, List.of()).delete());
-        assertEquals(List.of(), CleanupPlan.of(APP, List.of(branch), amplifyBranches("main"), null, null, List.of(name)).delete());
-        assertEquals(List.of(branch), CleanupPlan.of(APP, List.of(branch), amplifyBranches(name + "y"), null, null, List.of()).delete());
+        assertEquals(List.of(), CleanupPlan.of(APP, List.of(branch), amplifyBranches(name), null, null, List.of()).remove());
+        assertEquals(List.of(), CleanupPlan.of(APP, List.of(branch), amplifyBranches("main"), null, null, List.of(name)).remove());
+        assertEquals(List.of(branch), CleanupPlan.of(APP, List.of(branch), amplifyBranches(name + "y"), null, null, List.of()).remove());
     }
 
     @ParameterizedTest
@@ -127,14 +127,14 @@ class CleanupPlanTest {
     void keeps_a_shortened_name_if_a_glob_may_fit_the_whole(String glob, boolean keeps) {
         NeonApi.Branch branch = neonBranch(BranchName.of(APP, "release/" + "x".repeat(250) + "-final"));
         assertEquals(keeps ? List.of() : List.of(branch),
-                CleanupPlan.of(APP, List.of(branch), amplifyBranches("main"), null, null, List.of(glob)).delete());
+                CleanupPlan.of(APP, List.of(branch), amplifyBranches("main"), null, null, List.of(glob)).remove());
     }
 
     @Test
     void a_glob_of_many_stars_does_not_take_for_ever() {
         List<NeonApi.Branch> branches = List.of(neonBranch("d1-" + "a".repeat(200)));
         assertEquals(branches, assertTimeoutPreemptively(Duration.ofMinutes(1), () -> CleanupPlan.of(APP, branches, amplifyBranches("main"),
-                null, null, List.of("**a**a**a**a**a**a**b")).delete()));
+                null, null, List.of("**a**a**a**a**a**a**b")).remove()));
     }
 
     private static NeonApi.Branch neonBranch(String text) {
