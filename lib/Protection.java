@@ -72,8 +72,8 @@ final class Protection {
     static boolean fits(String appId, String glob, String neonBranch) {
         Optional<String> beginning = BranchName.beginning(appId, neonBranch);
         // Of a long name Neon has only the beginning. A glob that may fit the whole keeps the branch: the safe side.
-        return matches(folded(glob), folded(BranchName.amplifyBranch(appId, neonBranch)), false)
-                || beginning.isPresent() && matches(folded(glob), folded(beginning.get()), true);
+        return matches(glob, BranchName.amplifyBranch(appId, neonBranch), false)
+                || beginning.isPresent() && matches(glob, beginning.get(), true);
     }
 
     /**
@@ -84,13 +84,17 @@ final class Protection {
         return Normalizer.normalize(name.toUpperCase(Locale.ROOT).toLowerCase(Locale.ROOT), Normalizer.Form.NFC);
     }
 
+    private static boolean matches(String glob, String text, boolean goesOn) {
+        return matchesAsIs(glob, text, goesOn) || matchesAsIs(folded(glob), folded(text), goesOn);
+    }
+
     /**
      * A glob reads every character but {@code *} and {@code ?} as itself, and {@code *} reaches across slashes: the safe side. What
      * stands between two stars is looked for where it first fits and nowhere else, since trying every place takes for ever.
      *
      * @param goesOn whether the text is only the beginning of what the glob may match
      */
-    private static boolean matches(String glob, String text, boolean goesOn) {
+    private static boolean matchesAsIs(String glob, String text, boolean goesOn) {
         String[] parts = glob.split("\\*+", -1);
         StringBuilder pattern = new StringBuilder(literal(parts[0]));
         for (int i = 1; i < parts.length; i++) {

@@ -258,7 +258,7 @@ class CleanupBranchesTest {
         String old = sandbox.neon().branch(APP + "-old").id;
         String live = sandbox.neon().branch(APP + "-feature/login").id;
         String expected = """
-                {"deleted":[{"id":"%s","name":"d1a2b3c4d5e6f7-old"}],"kept":[{"id":"%s","name":"d1a2b3c4d5e6f7-feature/login",\
+                {"deleted":[{"id":"%s","name":"d1a2b3c4d5e6f7-old"}],"expiring":[],"kept":[{"id":"%s","name":"d1a2b3c4d5e6f7-feature/login",\
                 "reason":"its Amplify branch exists"}],"failed":[],"dry_run":%s}
                 """;
         assertEquals(expected.formatted(old, live, true), cleanUp("--output", "json", "--dry-run").out());
