@@ -22,6 +22,7 @@
 //SOURCES lib/Aws.java
 //SOURCES lib/BranchName.java
 //SOURCES lib/CleanupPlan.java
+//SOURCES lib/CleanupReport.java
 //SOURCES lib/ConnectionString.java
 //SOURCES lib/Deadline.java
 //SOURCES lib/EnvFile.java
@@ -32,6 +33,7 @@
 //SOURCES lib/Login.java
 //SOURCES lib/NeonApi.java
 //SOURCES lib/Protection.java
+//SOURCES lib/Removal.java
 //SOURCES lib/Secret.java
 //SOURCES lib/SharedOptions.java
 
@@ -40,8 +42,6 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
-import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -49,6 +49,7 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.Callable;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Future;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -507,6 +508,8 @@ class CreateBranch implements Callable<Integer> {
                 + " looked at; live, default, protected and parent branches stay. Deletion is permanent.")
 class CleanupBranches implements Callable<Integer> {
 
+    private static final Duration LONGEST_GRACE = Duration.ofDays(30);
+
     @Mixin
     private SharedOptions shared;
 
@@ -519,37 +522,47 @@ class CleanupBranches implements Callable<Integer> {
             description = "Delete nothing at all if it would be more than this. Default: ${DEFAULT-VALUE}.")
     private int maxDeletions;
 
+    @Option(names = "--grace", paramLabel = "TIME", converter = SharedOptions.TimeSpan.class,
+            description = "Delete nothing now: let Neon do it after this time, such as 3d, at most 30d. A build of the branch in between takes"
+                    + " that back.")
+    private Duration grace;
+
     private final InParallel inParallel = new InParallel();
 
     @Override
     public Integer call() {
-        shared.check();
-        if (maxDeletions < 0) {
-            throw shared.usage("Invalid value for option '--max-deletions': it must not be negative.");
-        }
+        check();
         inParallel.start(() -> {
             Aws.warmUpBranches();
             return null;
         });
         NeonApi neon = shared.neon(inParallel);
         // Neon first: a branch that is born while the lists are read is then not taken for an orphan.
-        List<NeonApi.Branch> neonBranches = neon.listProjectBranches();
-        List<Aws.AmplifyBranch> amplifyBranches = shared.aws().branches(shared.appId);
-        CleanupPlan plan = CleanupPlan.of(shared.appId, neonBranches, amplifyBranches, ownBranch(),
-                shared.productionBranch, keep);
-        sayPlan(plan);
-        if (!shared.dryRun) {
-            plan.requireAtMost(maxDeletions);
-        }
-        Map<NeonApi.Branch, String> failed = shared.dryRun ? Map.of() : delete(neon, plan);
-        report(plan, failed);
+        CleanupPlan plan = plan(CompletableFuture.completedFuture(neon.listProjectBranches()));
+        CleanupReport report = new CleanupReport(shared);
+        sayIdleGlobs(plan);
+        report.begin(plan);
         if (shared.dryRun) {
+            plan.remove().forEach(branch -> report.wouldRemove(branch, expiresAt()));
+        } else {
             plan.requireAtMost(maxDeletions);
+            new Removal(neon, inParallel, shared.deadline, this::plan, expiresAt(), report).run(plan);
         }
-        if (!failed.isEmpty()) {
-            throw new Failure(failed.size() + " of " + plan.delete().size() + " orphans could not be deleted; run again later.");
+        shared.report(report.json());
+        plan.requireAtMost(maxDeletions);
+        if (report.failures() > 0) {
+            throw new Failure(report.failures() + " of " + plan.remove().size() + " orphans could not be "
+                    + (grace == null ? "deleted" : "set to expire") + "; run again later.");
         }
         return CommandLine.ExitCode.OK;
+    }
+
+    /** Reads Amplify's list, and plans. */
+    private CleanupPlan plan(Future<List<NeonApi.Branch>> neonBranches) {
+        List<Aws.AmplifyBranch> amplifyBranches = shared.aws().branches(shared.appId);
+        CleanupPlan plan = CleanupPlan.of(shared.appId, InParallel.await(neonBranches), amplifyBranches, ownBranch(),
+                shared.productionBranch, keep);
+        return grace == null ? plan : plan.expiringAt(Instant.parse(expiresAt()));
     }
 
     /** The build's own branch must be in Amplify's list, if the build is one of the app that is cleaned up. */
@@ -557,72 +570,27 @@ class CleanupBranches implements Callable<Integer> {
         return shared.appId.equals(shared.variable("AWS_APP_ID")) ? shared.variable("AWS_BRANCH") : null;
     }
 
-    private void sayPlan(CleanupPlan plan) {
-        List<CleanupPlan.Kept> live = plan.kept().stream().filter(kept -> kept.reason().equals(Protection.LIVE)).toList();
-        plan.kept().stream().filter(kept -> !live.contains(kept))
-                .forEach(kept -> shared.say("Keeping '" + kept.branch().name() + "': " + kept.reason() + "."));
-        shared.say("Neon branches of app " + shared.appId + ": " + live.size() + " with an Amplify branch, "
-                + (plan.kept().size() - live.size()) + " kept, " + plan.delete().size() + " orphaned.");
-        if (shared.dryRun) {
-            plan.delete().forEach(branch -> shared.say("Would delete " + named(branch) + "."));
-        }
+    /** Returns when orphans are to expire, in the whole seconds that Neon takes; null when they are to be deleted. */
+    private String expiresAt() {
+        return grace == null ? null : shared.start.plus(grace).truncatedTo(ChronoUnit.SECONDS).toString();
     }
 
-    /** Returns the branches that could not be deleted, and why. */
-    private Map<NeonApi.Branch, String> delete(NeonApi neon, CleanupPlan plan) {
-        Map<String, List<Future<String>>> children = new HashMap<>();
-        Map<NeonApi.Branch, Future<String>> deletions = new LinkedHashMap<>();
-        for (NeonApi.Branch branch : plan.delete()) {
-            // Children stand before their parents and so begin first: a parent that waits for them cannot keep them from it.
-            List<Future<String>> before = children.getOrDefault(branch.id(), List.of());
-            Future<String> deletion = inParallel.start(() -> delete(neon, branch, before));
-            deletions.put(branch, deletion);
-            children.computeIfAbsent(branch.parentId(), parent -> new ArrayList<>()).add(deletion);
-        }
-        Map<NeonApi.Branch, String> failed = new LinkedHashMap<>();
-        deletions.forEach((branch, deletion) -> {
-            String error = InParallel.await(deletion);
-            if (error == null) {
-                shared.say("Deleted " + named(branch) + ".");
-            } else {
-                failed.put(branch, error);
-                shared.warn(error);
-            }
-        });
-        return failed;
+    /** A glob that fits nothing may be a mistake, and what it was to keep is in danger. */
+    private void sayIdleGlobs(CleanupPlan plan) {
+        keep.stream().filter(glob -> plan.branches().noneMatch(branch -> Protection.fits(shared.appId, glob, branch.name())))
+                .forEach(glob -> shared.say("No Neon branch of app " + shared.appId + " fits --keep '" + glob + "'."));
     }
 
-    /** Returns null, or why the branch is still there. */
-    private static String delete(NeonApi neon, NeonApi.Branch branch, List<Future<String>> children) {
-        for (Future<String> child : children) {
-            if (InParallel.await(child) != null) {
-                return "Did not delete " + named(branch) + ": one of its child branches is still there.";
-            }
+    private void check() {
+        shared.check();
+        if (maxDeletions < 0) {
+            throw shared.usage("Invalid value for option '--max-deletions': it must not be negative.");
         }
-        try {
-            neon.deleteProjectBranch(branch);
-            return null;
-        } catch (Failure e) {
-            return e.getMessage();
+        if (grace != null && grace.compareTo(LONGEST_GRACE) > 0) {
+            throw shared.usage("Invalid value for option '--grace': Neon takes at most 30d.");
         }
-    }
-
-    private static String named(NeonApi.Branch branch) {
-        return "'" + branch.name() + "' (" + branch.id() + ")";
-    }
-
-    private void report(CleanupPlan plan, Map<NeonApi.Branch, String> failed) {
-        ObjectNode report = Http.JSON.createObjectNode();
-        for (String list : List.of("deleted", "kept", "failed")) {
-            report.putArray(list);
-        }
-        plan.delete().stream().filter(branch -> !failed.containsKey(branch)).forEach(branch -> add(report, "deleted", branch));
-        plan.kept().forEach(kept -> add(report, "kept", kept.branch()).put("reason", kept.reason()));
-        failed.forEach((branch, error) -> add(report, "failed", branch).put("error", error));
-        shared.report(report);
-    }
-
-    private static ObjectNode add(ObjectNode report, String list, NeonApi.Branch branch) {
-        return report.withArray(list).addObject().put("id", branch.id()).put("name", branch.name());
+        // Read literally, as globs here are, these would fit no branch, and what they are to keep would be deleted.
+        keep.forEach(glob -> shared.matching("[^!\\[\\]{},|\\\\][^\\[\\]{},|\\\\]*", glob, "--keep",
+                "must be a glob of * and ? alone, one for each --keep; write ? for any of [ ] { } , | \\"));
     }
 }

@@ -37,6 +37,11 @@ final class NeonApi {
      */
     record Branch(String id, String name, String parentId, String state, boolean isDefault, boolean isProtected, String expiresAt,
             boolean isSchemaOnly) {
+
+        /** Returns what a reader knows the branch by: its name and id. */
+        String label() {
+            return "'" + name + "' (" + id + ")";
+        }
     }
 
     /**
@@ -50,6 +55,27 @@ final class NeonApi {
 
     /** Work that Neon has begun and not necessarily finished. */
     record Operation(String id, String action, String status) {
+    }
+
+    /** A change that was not made for now, as far as is known. Whether it is still wanted may have changed before another try. */
+    static final class NotNow extends Failure {
+
+        private final transient Http.Answer answer;
+
+        private NotNow(Http.Answer answer, Failure cause) {
+            super(cause.getMessage(), cause);
+            this.answer = answer;
+        }
+
+        /** Tells whether Neon may have made the change all the same. */
+        boolean isOutcomeUnknown() {
+            return answer.isOutcomeUnknown();
+        }
+
+        /** Returns the pause that Neon asks for. */
+        Duration pause() {
+            return answer.retryAfter() == null ? Duration.ZERO : answer.retryAfter();
+        }
     }
 
     /** What a new branch came with; its operations may still be running. */
@@ -178,9 +204,23 @@ final class NeonApi {
      * @throws Failure if Neon refuses, as it does for default and protected branches and for those with children
      */
     void updateProjectBranch(String branchId, String expiresAt) {
+        require(http.send("PATCH", path("/branches/" + branchId), "", expiry(expiresAt), null), "set when Neon branch " + branchId + " expires");
+    }
+
+    /**
+     * Likewise, in one try.
+     *
+     * @return whether there is such a branch
+     * @throws NotNow if another try may help
+     */
+    boolean updateProjectBranchOnce(Branch branch, String expiresAt) {
+        return changeOnce("PATCH", branch, expiry(expiresAt), "set when Neon branch " + branch.label() + " expires");
+    }
+
+    private static ObjectNode expiry(String expiresAt) {
         ObjectNode body = Http.JSON.createObjectNode();
         body.putObject("branch").put("expires_at", expiresAt);
-        require(http.send("PATCH", path("/branches/" + branchId), "", body, null), "set when Neon branch " + branchId + " expires");
+        return body;
     }
 
     /**
@@ -194,12 +234,41 @@ final class NeonApi {
         return operations(require(http.send("POST", path("/branches/" + branchId + "/restore"), "", body, null), "reset Neon branch " + branchId));
     }
 
-    /** Deletes a branch for good. One that is gone already is no failure. */
-    void deleteProjectBranch(Branch branch) {
-        Http.Answer answer = http.send("DELETE", path("/branches/" + branch.id()), "", null, null);
-        if (answer.status() != 404) {
-            require(answer, "delete Neon branch '" + branch.name() + "' (" + branch.id() + ")");
+    /**
+     * Deletes a branch for good, in one try.
+     *
+     * @return whether there was such a branch
+     * @throws NotNow if another try may help
+     */
+    boolean deleteProjectBranchOnce(Branch branch) {
+        return changeOnce("DELETE", branch, null, "delete Neon branch " + branch.label());
+    }
+
+    /** Returns whether there is such a branch. Only Neon itself can tell that: other machines say 404 too, or 200 to everything. */
+    private boolean changeOnce(String method, Branch branch, JsonNode body, String what) {
+        Http.Answer answer = http.sendInTime(method, path("/branches/" + branch.id()), body);
+        if (answer.status() == 204 || answer.status() == 404 && answer.body().path("message").isTextual()) {
+            return false;
         }
+        if (answer.isSuccess() && !answer.body().has("branch")) {
+            answer = new Http.Answer(Http.NONE, answer.body(), answer.requestId(), null, Http.NOT_NEONS);
+        }
+        try {
+            require(answer, what);
+            return true;
+        } catch (Failure e) {
+            throw answer.isTemporary() || answer.isOutcomeUnknown() ? new NotNow(answer, e) : e;
+        }
+    }
+
+    /** Waits until Neon's limits leave room for this many requests; returns false when the time does not last for it. */
+    boolean awaitRoom(int requests) {
+        return http.awaitRoom(requests);
+    }
+
+    /** Pauses after a change that was not made for now, the longer the more often that was so; returns false when it would be too long. */
+    boolean pauseAfter(NotNow notNow, int times) {
+        return http.pauseBeforeNext(times, notNow.answer);
     }
 
     /**

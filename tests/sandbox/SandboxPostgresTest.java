@@ -26,8 +26,8 @@ class SandboxPostgresTest {
 
     private static final List<String> CUSTOMERS = List.of("Alder Books", "Birch Bikes", "Cedar Cinema");
 
-    /** PostgreSQL's code for a login that may not do this: https://www.postgresql.org/docs/17/errcodes-appendix.html. */
-    private static final String NOT_ALLOWED = "42501";
+    /** PostgreSQL's code for a database that is not there: https://www.postgresql.org/docs/17/errcodes-appendix.html. */
+    private static final String NOT_THERE = "3D000";
     private static final String WRONG_PASSWORD = "28P01";
 
     private static SandboxPostgres postgres;
@@ -59,9 +59,11 @@ class SandboxPostgresTest {
         neon.add("one");
         neon.add("other");
         String one = neon.connectionString("one");
-        assertRefused(NOT_ALLOWED, one.replace("/neondb." + neon.branch("one").id, "/neondb." + neon.branch("other").id));
-        assertRefused(NOT_ALLOWED, one.replace("/neondb." + neon.branch("one").id, "/neondb." + neon.branch("production").id));
-        assertRefused(NOT_ALLOWED, one.replace("/neondb." + neon.branch("one").id, "/postgres"));
+        for (String branch : List.of("other", "production")) {
+            String door = neon.connectionString(branch).replaceFirst(".*@([^/]*)/.*", "$1");
+            assertRefused(WRONG_PASSWORD, one.replaceFirst("@[^/]*/", "@" + door + "/"));
+        }
+        assertRefused(NOT_THERE, one.replace("/neondb?", "/postgres?"));
     }
 
     @Test
