@@ -141,7 +141,7 @@ class CleanupPlanTest {
         String[] parts = text.split("<");
         String name = parts[0].replaceAll("[!*]$", "");
         return new NeonApi.Branch("id of " + name, name, parts.length == 1 ? null : "id of " + parts[1], "ready",
-                parts[0].endsWith("*"), parts[0].endsWith("!"), null, false);
+                parts[0].endsWith("*"), parts[0].endsWith("!"), null, false, true);
     }
 
     private static List<Aws.AmplifyBranch> amplifyBranches(String text) {
