@@ -26,6 +26,7 @@
 //SOURCES lib/Deadline.java
 //SOURCES lib/EnvFile.java
 //SOURCES lib/Failure.java
+//SOURCES lib/GitBranch.java
 //SOURCES lib/Http.java
 //SOURCES lib/InParallel.java
 //SOURCES lib/Login.java
@@ -153,7 +154,7 @@ class CreateBranch implements Callable<Integer> {
     private SharedOptions shared;
 
     @Option(names = "--branch-name", paramLabel = "NAME",
-            description = "Amplify branch. Required. Default: $AWS_BRANCH.")
+            description = "Amplify branch. Required. Default: $AWS_BRANCH, or outside a build the Git branch that is checked out.")
     private String amplifyBranch;
 
     @Option(names = {"--parent-branch", "--parent-branch-id"}, paramLabel = "BRANCH",
@@ -205,6 +206,7 @@ class CreateBranch implements Callable<Integer> {
     /** Null for a branch that is not to be masked. */
     private ArrayNode rules;
 
+    private boolean isCheckedOut;
     private NeonApi neon;
     private List<NeonApi.Branch> branches;
     private NeonApi.Branch parent;
@@ -212,6 +214,9 @@ class CreateBranch implements Callable<Integer> {
     @Override
     public Integer call() {
         check();
+        if (isCheckedOut) {
+            shared.say("Taking the Git branch that is checked out, '" + amplifyBranch + "'.");
+        }
         // Production's own database is never masked.
         rules = maskingRules == null || isProduction() ? null : MaskingRules.read(maskingRules);
         EnvFile.requireWinners(envFiles, variables());
@@ -309,6 +314,8 @@ class CreateBranch implements Callable<Integer> {
         setExpiry(branch);
         // A branch to mask that is reused under --reset has just been made by another build; older ones were refused.
         boolean isReset = rules == null && reset(branch);
+        there.filter(compute -> suspendTimeout != 0 && suspendTimeout != compute.suspendTimeoutSeconds()).ifPresent(compute ->
+                shared.say("Its compute keeps its own suspend timeout; --suspend-timeout is for a new one."));
         NeonApi.Compute compute = there.orElseGet(() -> createCompute(branch));
         return requireOwn(entries(branch, compute, isReset ? login(branch) : login));
     }
@@ -504,6 +511,12 @@ class CreateBranch implements Callable<Integer> {
 
     private void check() {
         shared.check();
+        // A build says its branch itself; a checkout of its may be of no branch, or of another.
+        boolean isBuild = shared.variable("CI") != null || shared.variable("AWS_JOB_ID") != null;
+        if (amplifyBranch == null && !isBuild) {
+            amplifyBranch = GitBranch.checkedOut().orElse(null);
+            isCheckedOut = amplifyBranch != null;
+        }
         shared.require(amplifyBranch, "--branch-name");
         String variable = "must be the name of a variable, such as DATABASE_URL";
         shared.matching("[A-Za-z_][A-Za-z0-9_]*", envVar, "--env-var", variable);

@@ -63,8 +63,9 @@ final class NeonApi {
      * A branch's read-write compute.
      *
      * @param host where it is reached directly
+     * @param suspendTimeoutSeconds 0 for Neon's default, -1 for never
      */
-    record Compute(String id, String host) {
+    record Compute(String id, String host, long suspendTimeoutSeconds) {
     }
 
     /** Work that Neon has begun and not necessarily finished. */
@@ -525,7 +526,7 @@ final class NeonApi {
                         throw new Failure("The compute " + id + " of the Neon branch is disabled; enable it in the Neon Console, then run"
                                 + " again.");
                     }
-                    return new Compute(id, endpoint.path("host").asText(""));
+                    return new Compute(id, endpoint.path("host").asText(""), endpoint.path("suspend_timeout_seconds").asLong(0));
                 });
     }
 

@@ -18,6 +18,9 @@ final class Protection {
     /** The Amplify branches whose Neon branches always stay, as neon-ci.sh had it. */
     private static final Set<String> ALWAYS_KEPT = Set.of("main", "dev");
 
+    /** Amplify branches that are none: a developer's own database, which no list of Amplify's knows. */
+    private static final String LOCAL = "local/";
+
     /** What Neon calls the branch that it leaves behind when one is restored, instantly or from a snapshot. */
     private static final Pattern BACKUP = Pattern.compile("(.+)(?:_old(?:_[0-9].*)?| \\(old\\))", Pattern.DOTALL);
 
@@ -57,7 +60,7 @@ final class Protection {
             return Optional.of(LIVE);
         }
         String amplifyBranch = BranchName.amplifyBranch(appId, neonBranch);
-        if (ALWAYS_KEPT.contains(amplifyBranch)) {
+        if (ALWAYS_KEPT.contains(amplifyBranch) || amplifyBranch.startsWith(LOCAL)) {
             return Optional.of("'" + amplifyBranch + "' is always kept");
         }
         if (productionBranch != null && neonBranch.equals(BranchName.of(appId, productionBranch))) {

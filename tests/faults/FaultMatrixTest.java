@@ -170,8 +170,10 @@ class FaultMatrixTest {
             case "again", "expires", "reset" -> neon.add(Cli.BRANCH);
             case "bare" -> neon.add(Cli.BRANCH).withoutCompute();
             case "busy" -> neon.operationsTakePolls(1);
-            case "init" -> sandbox.fail("GET", "/branches$", 1, Fault.status(200, """
-                    {"branches":[{"id":"%s","name":"%s","current_state":"init"}]}""".formatted(neon.add(Cli.BRANCH).id, Cli.BRANCH), Map.of()));
+            case "init" -> {
+                SandboxBranch made = neon.add(Cli.BRANCH).state("init");
+                sandbox.when("GET", "/branches/br-[^/]*$", () -> made.state(null));
+            }
             case "paged" -> {
                 neon.add(Cli.BRANCH + "-2");
                 neon.add(Cli.BRANCH + "-3");

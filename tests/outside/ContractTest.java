@@ -95,7 +95,7 @@ class ContractTest {
         sandbox.fail("DELETE", "", 1, Fault.neon(422, "", "cannot delete branch that has children"));
         sandbox.neon().add(SandboxAws.APP_ID + "-gone");
         fail("cleanup-branches");
-        sandbox.neon().branch(Cli.BRANCH).makeProtected();
+        sandbox.when("PATCH", "", () -> sandbox.neon().branch(Cli.BRANCH).makeProtected());
         fail("create-branch", "--expires-in", "1d");
         fail("create-branch", "--project-id", "no-such-project");
         fail("create-branch", "--role-name", "nobody");
