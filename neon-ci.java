@@ -31,12 +31,14 @@
 //SOURCES lib/Http.java
 //SOURCES lib/InParallel.java
 //SOURCES lib/Login.java
+//SOURCES lib/MaskingRules.java
 //SOURCES lib/NeonApi.java
 //SOURCES lib/Protection.java
 //SOURCES lib/Removal.java
 //SOURCES lib/Secret.java
 //SOURCES lib/SharedOptions.java
 
+import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -181,6 +183,10 @@ class CreateBranch implements Callable<Integer> {
     @Option(names = "--schema-only", description = "Branch the parent's schema without its data.")
     private boolean schemaOnly;
 
+    @Option(names = "--masking-rules", paramLabel = "FILE",
+            description = "Let Neon mask a new branch's rows, by the JSON rules in this file, before anyone can connect (beta at Neon).")
+    private String maskingRules;
+
     @Option(names = "--reset", description = "If the branch exists, reset it to its parent's current state; its own data is lost.")
     private boolean reset;
 
@@ -197,6 +203,10 @@ class CreateBranch implements Callable<Integer> {
     private String unpooledEnvVar;
 
     private final InParallel inParallel = new InParallel();
+
+    /** Null for a branch that is not to be masked. */
+    private ArrayNode rules;
+
     private boolean isCheckedOut;
     private NeonApi neon;
     private List<NeonApi.Branch> branches;
@@ -208,6 +218,8 @@ class CreateBranch implements Callable<Integer> {
         if (isCheckedOut) {
             shared.say("Taking the Git branch that is checked out, '" + amplifyBranch + "'.");
         }
+        // Production's own database is never masked.
+        rules = maskingRules == null || isProduction() ? null : MaskingRules.read(maskingRules);
         EnvFile.requireWinners(envFiles, variables());
         envFiles.forEach(file -> new EnvFile(Path.of(file)).check(variables(), !shared.dryRun));
         neon = shared.neon(inParallel);
@@ -239,16 +251,18 @@ class CreateBranch implements Callable<Integer> {
     private void dryRun(String name, Optional<NeonApi.Branch> existing) {
         NeonApi.Branch source = existing.orElse(parent);
         Login login = login(source);
-        if (existing.isPresent() && isAnyVariableSet()) {
+        Optional<NeonApi.Masking> masking = existing.flatMap(this::masking);
+        boolean isMasked = masking.isEmpty() || masking.get().state().equals(NeonApi.Masking.DONE);
+        if (existing.isPresent() && isMasked && isAnyVariableSet()) {
             requireOwn(entries(source, compute(source), login));
         }
         boolean isReset = existing.isPresent() && resetSource(source).isPresent();
         String doing = isProduction() ? "use " + named(source) + " itself"
                 : existing.isPresent() ? (isReset ? "reset " : "reuse ") + named(source)
-                : "create Neon branch '" + name + "' from '" + source.name() + "'";
+                : "create Neon branch '" + name + "' from '" + source.name() + "'" + (rules == null ? "" : ", mask it");
         shared.say("Would " + doing + ", and write the connection strings of role '" + login.role() + "' and database '"
                 + login.database() + "' to " + String.join(", ", envFiles) + ".");
-        NeonApi.Branch planned = existing.orElse(new NeonApi.Branch(null, name, parent.id(), "", false, false, null, false));
+        NeonApi.Branch planned = existing.orElse(new NeonApi.Branch(null, name, parent.id(), "", false, false, null, false, true));
         report(planned, false, expiry(planned));
     }
 
@@ -257,9 +271,10 @@ class CreateBranch implements Callable<Integer> {
         if (roleName != null || databaseName != null) {
             login(parent);
         }
-        String expiresAt = expiry(new NeonApi.Branch("", name, parent.id(), "", false, false, null, false));
-        Optional<NeonApi.NewBranch> made = neon.createProjectBranch(
-                new NeonApi.BranchRequest(name, parent.id(), schemaOnly, expiresAt, suspendTimeout, origin()));
+        String expiresAt = expiry(new NeonApi.Branch("", name, parent.id(), "", false, false, null, false, true));
+        var request = new NeonApi.BranchRequest(name, parent.id(), schemaOnly, expiresAt, suspendTimeout, origin());
+        Optional<NeonApi.NewBranch> made = rules == null ? neon.createProjectBranch(request)
+                : neon.createProjectBranchAnonymized(request, rules);
         made.ifPresent(created -> {
             shared.say("Created " + named(created.branch()) + " from '" + parent.name() + "'.");
             sayStays(created.branch(), expiresAt);
@@ -270,6 +285,9 @@ class CreateBranch implements Callable<Integer> {
     private Map<String, Secret> connect(NeonApi.NewBranch made) {
         NeonApi.Branch branch = made.branch();
         neon.awaitReady(branch, made.operations());
+        if (rules != null) {
+            sayMasked(neon.awaitAnonymized(branch));
+        }
         NeonApi.Compute compute = made.compute().orElseGet(() -> createCompute(branch));
         return requireOwn(entries(branch, compute, chooseLogin(branch, made.roles(), made.databases())));
     }
@@ -286,6 +304,7 @@ class CreateBranch implements Callable<Integer> {
     private Map<String, Secret> reuse(NeonApi.Branch branch) {
         sayReuse(branch);
         neon.awaitReady(branch, List.of());
+        requireMasked(branch);
         Future<Optional<NeonApi.Compute>> found = inParallel.start(() -> neon.readWriteCompute(branch.id()));
         Login login = login(branch);
         Optional<NeonApi.Compute> there = InParallel.await(found);
@@ -294,18 +313,59 @@ class CreateBranch implements Callable<Integer> {
             there.ifPresentOrElse(compute -> requireOwn(entries(branch, compute, login)), this::requireNoVariables);
         }
         setExpiry(branch);
-        boolean isReset = reset(branch);
+        // A branch to mask that is reused under --reset has just been made by another build; older ones were refused.
+        boolean isReset = rules == null && reset(branch);
         there.filter(compute -> suspendTimeout != 0 && suspendTimeout != compute.suspendTimeoutSeconds()).ifPresent(compute ->
                 shared.say("Its compute keeps its own suspend timeout; --suspend-timeout is for a new one."));
         NeonApi.Compute compute = there.orElseGet(() -> createCompute(branch));
         return requireOwn(entries(branch, compute, isReset ? login(branch) : login));
     }
 
+    /** Sees to it that nobody is handed unmasked rows: those of a branch that is to be masked, or that somebody has had masked. */
+    private void requireMasked(NeonApi.Branch branch) {
+        masking(branch).ifPresent(found -> {
+            boolean isMasked = found.state().equals(NeonApi.Masking.DONE);
+            if (rules != null && (isMasked ? !hasRules(branch) : found.hasStopped())) {
+                // With the rules of the file: Neon may have made the branch and refused one of them, or the file was mended since.
+                neon.updateMaskingRules(branch.id(), rules, found);
+                neon.startAnonymization(branch.id(), found);
+                shared.say("Masking it by " + maskingRules + ", since " + (isMasked ? "the rules are not for the same columns any more"
+                        : "that was not done before") + ".");
+                isMasked = false;
+            }
+            sayMasked(isMasked ? found : neon.awaitAnonymized(branch));
+        });
+    }
+
+    /** Returns how far the masking of the branch has come; nothing if nobody wants it masked. */
+    private Optional<NeonApi.Masking> masking(NeonApi.Branch branch) {
+        // What is masked cannot be reset, so there is no need to ask about most branches.
+        if (isProduction() || rules == null && branch.isRestorable()) {
+            return Optional.empty();
+        }
+        Optional<NeonApi.Masking> masking = neon.getAnonymizedBranchStatus(branch.id());
+        if (rules != null && masking.isEmpty()) {
+            throw new Failure("Neon branch '" + branch.name() + "' holds its parent's rows as they are, since it was made without"
+                    + " --masking-rules; " + protection().reason(branch).map(reason -> "run without this option, since " + reason)
+                            .orElse("delete it in the Neon Console, and the next run makes it anew") + ".");
+        }
+        return masking;
+    }
+
+    private boolean hasRules(NeonApi.Branch branch) {
+        return MaskingRules.columns(neon.getMaskingRules(branch.id())).containsAll(MaskingRules.columns(rules));
+    }
+
+    private void sayMasked(NeonApi.Masking masking) {
+        shared.say("It is masked" + (masking.message().isEmpty() ? "" : ": " + masking.message()) + ".");
+    }
+
     private void sayReuse(NeonApi.Branch branch) {
         String made = branch.parentId() == null ? "" : ", made from '" + nameOf(branch.parentId()) + "'";
         boolean isFromElsewhere = parentBranch != null && !parent.id().equals(branch.parentId()) && resetSource(branch).isEmpty();
         shared.say("Reusing " + named(branch) + made + (branch.isSchemaOnly() ? ", without its parent's data" : "")
-                + (isFromElsewhere ? ", not from '" + parent.name() + "'; --reset would bring it there" : "") + ".");
+                + (isFromElsewhere ? ", not from '" + parent.name() + "'"
+                        + (branch.isRestorable() ? "; --reset would bring it there" : "") : "") + ".");
     }
 
     /** Returns what the branch is to be reset to; nothing if it is not to be reset. */
@@ -383,6 +443,10 @@ class CreateBranch implements Callable<Integer> {
         if (branch.expiresAt() != null && !Instant.parse(branch.expiresAt()).isAfter(shared.start)) {
             throw new Failure("Neon branch '" + branch.name() + "' expired on " + branch.expiresAt()
                     + " and is about to be deleted by Neon; run again in a minute, which makes it anew.");
+        }
+        if (reset && (rules != null || !branch.isRestorable()) && protection().reason(branch).isEmpty()) {
+            throw new Failure("Could not reset Neon branch '" + branch.name() + "': it cannot be reset, as no masked branch can; delete it"
+                    + " in the Neon Console, and the next run makes it anew, or run without --reset.");
         }
         if (schemaOnly && !branch.isSchemaOnly()) {
             throw new Failure("Neon branch '" + branch.name() + "' holds its parent's data, since it was made without --schema-only; delete"
@@ -463,6 +527,9 @@ class CreateBranch implements Callable<Integer> {
         }
         if (suspendTimeout != 0 && suspendTimeout != -1 && (suspendTimeout < 60 || suspendTimeout > 604_800)) {
             throw shared.usage("Invalid value for option '--suspend-timeout': it must be 0, -1, or 60 to 604800 seconds.");
+        }
+        if (schemaOnly && maskingRules != null) {
+            throw shared.usage("Options '--schema-only' and '--masking-rules' exclude each other: a branch without rows has none to mask.");
         }
         if (expiresIn != null && expiresIn.compareTo(LONGEST_LIFE) > 0) {
             throw shared.usage("Invalid value for option '--expires-in': Neon takes at most 30d.");

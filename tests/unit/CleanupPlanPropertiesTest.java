@@ -90,7 +90,7 @@ class CleanupPlanPropertiesTest {
             // A parent may be any branch, one that is not there, the branch itself, or a child of it.
             neon.add(new NeonApi.Branch(id, isOfApp ? BranchName.of(APP, name) : prefix + name,
                     parent < 16 ? "br-" + parent : null, "ready", kind == 1, kind == 2,
-                    kind >= 36 ? GRACE_ENDS.plusSeconds(kind - 38).toString() : null, false));
+                    kind >= 36 ? GRACE_ENDS.plusSeconds(kind - 38).toString() : null, false, true));
             switch (kind) {
                 case 3, 4, 5, 6, 7 -> amplify.add(new Aws.AmplifyBranch(name, null));
                 case 8 -> amplify.add(new Aws.AmplifyBranch("pr-1", name));
