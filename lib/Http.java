@@ -298,7 +298,8 @@ final class Http {
                 : "run again later";
     }
 
-    private static String rootMessage(Throwable e) {
+    /** Returns what the first cause of all has to say. */
+    static String rootMessage(Throwable e) {
         return e.getCause() == null ? String.valueOf(e.getMessage()) : rootMessage(e.getCause());
     }
 

@@ -73,6 +73,7 @@ class SharedOptions {
 
     final Instant start = Instant.now();
     private Deadline deadline;
+    private Aws aws;
 
     /** Says what was done: data in text mode, words in json mode. */
     void say(String line) {
@@ -132,7 +133,10 @@ class SharedOptions {
     }
 
     Aws aws() {
-        return new Aws(region, this::variable, deadline, verbose ? this::warn : null);
+        if (aws == null) {
+            aws = new Aws(region, this::variable, deadline, this::warn, verbose ? this::warn : null);
+        }
+        return aws;
     }
 
     /** Returns how long the command may take: some time after the last moment of waiting, in which it can say what became of that. */
