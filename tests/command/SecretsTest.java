@@ -94,7 +94,8 @@ class SecretsTest {
         List<String> secrets = List.of(sandbox.apiKey(), "Bearer " + sandbox.apiKey(), "key=" + sandbox.apiKey() + "&x",
                 uri, "(" + uri + ")", uri.replace("postgresql://", "postgres://"), URLEncoder.encode(uri, StandardCharsets.UTF_8),
                 URLEncoder.encode(uri, StandardCharsets.UTF_8).replace("%3A", "%3a").replace("%2F", "%2f"), "PGPASSWORD=npg_AbCdEfGh1234",
-                "neondb_owner%3Anpg_AbCdEfGh1234%40host", "postgresql://neondb_owner:npg AbCdEfGh1234@host/neondb", "neondb_owner:AbCdEfGh1234@host");
+                "neondb_owner%3Anpg_AbCdEfGh1234%40host", "postgresql://neondb_owner:npg AbCdEfGh1234@host/neondb", "neondb_owner:AbCdEfGh1234@host",
+                "password=AbCdEfGh1234", "Password: 'AbCdEfGh1234 x'", "{\"password\":\"AbCdEfGh1234\"}", "pwd%3DAbCdEfGh1234");
         for (String secret : secrets) {
             sandbox.failNoMore();
             sandbox.fail(method, path, -1, Fault.status(400, Cli.JSON.createObjectNode().put("code", "BAD " + secret)

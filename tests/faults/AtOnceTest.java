@@ -99,14 +99,14 @@ class AtOnceTest {
             Path envFile = folder.resolve(born + ".env");
             // Another moment of the clean-up's lists in each round.
             int moment = sandbox.exchanges().size() + round * 7 % (2 * round / 3 + 2);
-            Future<Cli.Result> cleanup = threads.submit(this::cleanUp);
+            Future<Cli.Result> cleanup = threads.submit(() -> cleanUp());
             sandbox.await(exchanges -> exchanges.size() >= moment || cleanup.isDone());
             // Amplify knows a branch before it builds it.
             Future<Cli.Result> create = threads.submit(() -> {
                 sandbox.aws().branches(born);
                 return create(born, envFile);
             });
-            Future<Cli.Result> another = threads.submit(this::cleanUp);
+            Future<Cli.Result> another = threads.submit(() -> cleanUp());
             for (Future<Cli.Result> run : List.of(cleanup, create, another)) {
                 assertEquals(0, run.get().exitCode(), run.get().err());
             }
@@ -128,7 +128,7 @@ class AtOnceTest {
         sandbox.neon().operationsTake(Duration.ofMillis(50));
         sandbox.aws().branches("d", "e");
         List<Future<Cli.Result>> runs = List.of(threads.submit(() -> create("d", folder.resolve("d.env"))),
-                threads.submit(() -> create("e", folder.resolve("e.env"))), threads.submit(this::cleanUp));
+                threads.submit(() -> create("e", folder.resolve("e.env"))), threads.submit(() -> cleanUp()));
         sandbox.await(exchanges -> count("POST", 423) >= 2 && count("DELETE", 423) >= 3);
         assertEquals(4, sandbox.neon().branches().size());
         ofAnother.polled();
