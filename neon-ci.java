@@ -22,6 +22,7 @@
 //SOURCES lib/Aws.java
 //SOURCES lib/BranchName.java
 //SOURCES lib/CleanupPlan.java
+//SOURCES lib/CleanupReport.java
 //SOURCES lib/ConnectionString.java
 //SOURCES lib/Deadline.java
 //SOURCES lib/EnvFile.java
@@ -30,18 +31,19 @@
 //SOURCES lib/Http.java
 //SOURCES lib/InParallel.java
 //SOURCES lib/Login.java
+//SOURCES lib/MaskingRules.java
 //SOURCES lib/NeonApi.java
 //SOURCES lib/Protection.java
+//SOURCES lib/Removal.java
 //SOURCES lib/Secret.java
 //SOURCES lib/SharedOptions.java
 
+import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
-import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -49,6 +51,7 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.Callable;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Future;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -180,6 +183,10 @@ class CreateBranch implements Callable<Integer> {
     @Option(names = "--schema-only", description = "Branch the parent's schema without its data.")
     private boolean schemaOnly;
 
+    @Option(names = "--masking-rules", paramLabel = "FILE",
+            description = "Let Neon mask a new branch's rows, by the JSON rules in this file, before anyone can connect (beta at Neon).")
+    private String maskingRules;
+
     @Option(names = "--reset", description = "If the branch exists, reset it to its parent's current state; its own data is lost.")
     private boolean reset;
 
@@ -196,6 +203,10 @@ class CreateBranch implements Callable<Integer> {
     private String unpooledEnvVar;
 
     private final InParallel inParallel = new InParallel();
+
+    /** Null for a branch that is not to be masked. */
+    private ArrayNode rules;
+
     private boolean isCheckedOut;
     private NeonApi neon;
     private List<NeonApi.Branch> branches;
@@ -207,6 +218,8 @@ class CreateBranch implements Callable<Integer> {
         if (isCheckedOut) {
             shared.say("Taking the Git branch that is checked out, '" + amplifyBranch + "'.");
         }
+        // Production's own database is never masked.
+        rules = maskingRules == null || isProduction() ? null : MaskingRules.read(maskingRules);
         EnvFile.requireWinners(envFiles, variables());
         envFiles.forEach(file -> new EnvFile(Path.of(file)).check(variables(), !shared.dryRun));
         neon = shared.neon(inParallel);
@@ -238,16 +251,18 @@ class CreateBranch implements Callable<Integer> {
     private void dryRun(String name, Optional<NeonApi.Branch> existing) {
         NeonApi.Branch source = existing.orElse(parent);
         Login login = login(source);
-        if (existing.isPresent() && isAnyVariableSet()) {
+        Optional<NeonApi.Masking> masking = existing.flatMap(this::masking);
+        boolean isMasked = masking.isEmpty() || masking.get().state().equals(NeonApi.Masking.DONE);
+        if (existing.isPresent() && isMasked && isAnyVariableSet()) {
             requireOwn(entries(source, compute(source), login));
         }
         boolean isReset = existing.isPresent() && resetSource(source).isPresent();
         String doing = isProduction() ? "use " + named(source) + " itself"
                 : existing.isPresent() ? (isReset ? "reset " : "reuse ") + named(source)
-                : "create Neon branch '" + name + "' from '" + source.name() + "'";
+                : "create Neon branch '" + name + "' from '" + source.name() + "'" + (rules == null ? "" : ", mask it");
         shared.say("Would " + doing + ", and write the connection strings of role '" + login.role() + "' and database '"
                 + login.database() + "' to " + String.join(", ", envFiles) + ".");
-        NeonApi.Branch planned = existing.orElse(new NeonApi.Branch(null, name, parent.id(), "", false, false, null, false));
+        NeonApi.Branch planned = existing.orElse(new NeonApi.Branch(null, name, parent.id(), "", false, false, null, false, true));
         report(planned, false, expiry(planned));
     }
 
@@ -256,9 +271,10 @@ class CreateBranch implements Callable<Integer> {
         if (roleName != null || databaseName != null) {
             login(parent);
         }
-        String expiresAt = expiry(new NeonApi.Branch("", name, parent.id(), "", false, false, null, false));
-        Optional<NeonApi.NewBranch> made = neon.createProjectBranch(
-                new NeonApi.BranchRequest(name, parent.id(), schemaOnly, expiresAt, suspendTimeout, origin()));
+        String expiresAt = expiry(new NeonApi.Branch("", name, parent.id(), "", false, false, null, false, true));
+        var request = new NeonApi.BranchRequest(name, parent.id(), schemaOnly, expiresAt, suspendTimeout, origin());
+        Optional<NeonApi.NewBranch> made = rules == null ? neon.createProjectBranch(request)
+                : neon.createProjectBranchAnonymized(request, rules);
         made.ifPresent(created -> {
             shared.say("Created " + named(created.branch()) + " from '" + parent.name() + "'.");
             sayStays(created.branch(), expiresAt);
@@ -269,6 +285,9 @@ class CreateBranch implements Callable<Integer> {
     private Map<String, Secret> connect(NeonApi.NewBranch made) {
         NeonApi.Branch branch = made.branch();
         neon.awaitReady(branch, made.operations());
+        if (rules != null) {
+            sayMasked(neon.awaitAnonymized(branch));
+        }
         NeonApi.Compute compute = made.compute().orElseGet(() -> createCompute(branch));
         return requireOwn(entries(branch, compute, chooseLogin(branch, made.roles(), made.databases())));
     }
@@ -285,6 +304,7 @@ class CreateBranch implements Callable<Integer> {
     private Map<String, Secret> reuse(NeonApi.Branch branch) {
         sayReuse(branch);
         neon.awaitReady(branch, List.of());
+        requireMasked(branch);
         Future<Optional<NeonApi.Compute>> found = inParallel.start(() -> neon.readWriteCompute(branch.id()));
         Login login = login(branch);
         Optional<NeonApi.Compute> there = InParallel.await(found);
@@ -293,18 +313,59 @@ class CreateBranch implements Callable<Integer> {
             there.ifPresentOrElse(compute -> requireOwn(entries(branch, compute, login)), this::requireNoVariables);
         }
         setExpiry(branch);
-        boolean isReset = reset(branch);
+        // A branch to mask that is reused under --reset has just been made by another build; older ones were refused.
+        boolean isReset = rules == null && reset(branch);
         there.filter(compute -> suspendTimeout != 0 && suspendTimeout != compute.suspendTimeoutSeconds()).ifPresent(compute ->
                 shared.say("Its compute keeps its own suspend timeout; --suspend-timeout is for a new one."));
         NeonApi.Compute compute = there.orElseGet(() -> createCompute(branch));
         return requireOwn(entries(branch, compute, isReset ? login(branch) : login));
     }
 
+    /** Sees to it that nobody is handed unmasked rows: those of a branch that is to be masked, or that somebody has had masked. */
+    private void requireMasked(NeonApi.Branch branch) {
+        masking(branch).ifPresent(found -> {
+            boolean isMasked = found.state().equals(NeonApi.Masking.DONE);
+            if (rules != null && (isMasked ? !hasRules(branch) : found.hasStopped())) {
+                // With the rules of the file: Neon may have made the branch and refused one of them, or the file was mended since.
+                neon.updateMaskingRules(branch.id(), rules, found);
+                neon.startAnonymization(branch.id(), found);
+                shared.say("Masking it by " + maskingRules + ", since " + (isMasked ? "the rules are not for the same columns any more"
+                        : "that was not done before") + ".");
+                isMasked = false;
+            }
+            sayMasked(isMasked ? found : neon.awaitAnonymized(branch));
+        });
+    }
+
+    /** Returns how far the masking of the branch has come; nothing if nobody wants it masked. */
+    private Optional<NeonApi.Masking> masking(NeonApi.Branch branch) {
+        // What is masked cannot be reset, so there is no need to ask about most branches.
+        if (isProduction() || rules == null && branch.isRestorable()) {
+            return Optional.empty();
+        }
+        Optional<NeonApi.Masking> masking = neon.getAnonymizedBranchStatus(branch.id());
+        if (rules != null && masking.isEmpty()) {
+            throw new Failure("Neon branch '" + branch.name() + "' holds its parent's rows as they are, since it was made without"
+                    + " --masking-rules; " + protection().reason(branch).map(reason -> "run without this option, since " + reason)
+                            .orElse("delete it in the Neon Console, and the next run makes it anew") + ".");
+        }
+        return masking;
+    }
+
+    private boolean hasRules(NeonApi.Branch branch) {
+        return MaskingRules.columns(neon.getMaskingRules(branch.id())).containsAll(MaskingRules.columns(rules));
+    }
+
+    private void sayMasked(NeonApi.Masking masking) {
+        shared.say("It is masked" + (masking.message().isEmpty() ? "" : ": " + masking.message()) + ".");
+    }
+
     private void sayReuse(NeonApi.Branch branch) {
         String made = branch.parentId() == null ? "" : ", made from '" + nameOf(branch.parentId()) + "'";
         boolean isFromElsewhere = parentBranch != null && !parent.id().equals(branch.parentId()) && resetSource(branch).isEmpty();
         shared.say("Reusing " + named(branch) + made + (branch.isSchemaOnly() ? ", without its parent's data" : "")
-                + (isFromElsewhere ? ", not from '" + parent.name() + "'; --reset would bring it there" : "") + ".");
+                + (isFromElsewhere ? ", not from '" + parent.name() + "'"
+                        + (branch.isRestorable() ? "; --reset would bring it there" : "") : "") + ".");
     }
 
     /** Returns what the branch is to be reset to; nothing if it is not to be reset. */
@@ -382,6 +443,10 @@ class CreateBranch implements Callable<Integer> {
         if (branch.expiresAt() != null && !Instant.parse(branch.expiresAt()).isAfter(shared.start)) {
             throw new Failure("Neon branch '" + branch.name() + "' expired on " + branch.expiresAt()
                     + " and is about to be deleted by Neon; run again in a minute, which makes it anew.");
+        }
+        if (reset && (rules != null || !branch.isRestorable()) && protection().reason(branch).isEmpty()) {
+            throw new Failure("Could not reset Neon branch '" + branch.name() + "': it cannot be reset, as no masked branch can; delete it"
+                    + " in the Neon Console, and the next run makes it anew, or run without --reset.");
         }
         if (schemaOnly && !branch.isSchemaOnly()) {
             throw new Failure("Neon branch '" + branch.name() + "' holds its parent's data, since it was made without --schema-only; delete"
@@ -463,6 +528,9 @@ class CreateBranch implements Callable<Integer> {
         if (suspendTimeout != 0 && suspendTimeout != -1 && (suspendTimeout < 60 || suspendTimeout > 604_800)) {
             throw shared.usage("Invalid value for option '--suspend-timeout': it must be 0, -1, or 60 to 604800 seconds.");
         }
+        if (schemaOnly && maskingRules != null) {
+            throw shared.usage("Options '--schema-only' and '--masking-rules' exclude each other: a branch without rows has none to mask.");
+        }
         if (expiresIn != null && expiresIn.compareTo(LONGEST_LIFE) > 0) {
             throw shared.usage("Invalid value for option '--expires-in': Neon takes at most 30d.");
         }
@@ -507,6 +575,8 @@ class CreateBranch implements Callable<Integer> {
                 + " looked at; live, default, protected and parent branches stay. Deletion is permanent.")
 class CleanupBranches implements Callable<Integer> {
 
+    private static final Duration LONGEST_GRACE = Duration.ofDays(30);
+
     @Mixin
     private SharedOptions shared;
 
@@ -519,37 +589,47 @@ class CleanupBranches implements Callable<Integer> {
             description = "Delete nothing at all if it would be more than this. Default: ${DEFAULT-VALUE}.")
     private int maxDeletions;
 
+    @Option(names = "--grace", paramLabel = "TIME", converter = SharedOptions.TimeSpan.class,
+            description = "Delete nothing now: let Neon do it after this time, such as 3d, at most 30d. A build of the branch in between takes"
+                    + " that back.")
+    private Duration grace;
+
     private final InParallel inParallel = new InParallel();
 
     @Override
     public Integer call() {
-        shared.check();
-        if (maxDeletions < 0) {
-            throw shared.usage("Invalid value for option '--max-deletions': it must not be negative.");
-        }
+        check();
         inParallel.start(() -> {
             Aws.warmUpBranches();
             return null;
         });
         NeonApi neon = shared.neon(inParallel);
         // Neon first: a branch that is born while the lists are read is then not taken for an orphan.
-        List<NeonApi.Branch> neonBranches = neon.listProjectBranches();
-        List<Aws.AmplifyBranch> amplifyBranches = shared.aws().branches(shared.appId);
-        CleanupPlan plan = CleanupPlan.of(shared.appId, neonBranches, amplifyBranches, ownBranch(),
-                shared.productionBranch, keep);
-        sayPlan(plan);
-        if (!shared.dryRun) {
-            plan.requireAtMost(maxDeletions);
-        }
-        Map<NeonApi.Branch, String> failed = shared.dryRun ? Map.of() : delete(neon, plan);
-        report(plan, failed);
+        CleanupPlan plan = plan(CompletableFuture.completedFuture(neon.listProjectBranches()));
+        CleanupReport report = new CleanupReport(shared);
+        sayIdleGlobs(plan);
+        report.begin(plan);
         if (shared.dryRun) {
+            plan.remove().forEach(branch -> report.wouldRemove(branch, expiresAt()));
+        } else {
             plan.requireAtMost(maxDeletions);
+            new Removal(neon, inParallel, shared.deadline, this::plan, expiresAt(), report).run(plan);
         }
-        if (!failed.isEmpty()) {
-            throw new Failure(failed.size() + " of " + plan.delete().size() + " orphans could not be deleted; run again later.");
+        shared.report(report.json());
+        plan.requireAtMost(maxDeletions);
+        if (report.failures() > 0) {
+            throw new Failure(report.failures() + " of " + plan.remove().size() + " orphans could not be "
+                    + (grace == null ? "deleted" : "set to expire") + "; run again later.");
         }
         return CommandLine.ExitCode.OK;
+    }
+
+    /** Reads Amplify's list, and plans. */
+    private CleanupPlan plan(Future<List<NeonApi.Branch>> neonBranches) {
+        List<Aws.AmplifyBranch> amplifyBranches = shared.aws().branches(shared.appId);
+        CleanupPlan plan = CleanupPlan.of(shared.appId, InParallel.await(neonBranches), amplifyBranches, ownBranch(),
+                shared.productionBranch, keep);
+        return grace == null ? plan : plan.expiringAt(Instant.parse(expiresAt()));
     }
 
     /** The build's own branch must be in Amplify's list, if the build is one of the app that is cleaned up. */
@@ -557,72 +637,27 @@ class CleanupBranches implements Callable<Integer> {
         return shared.appId.equals(shared.variable("AWS_APP_ID")) ? shared.variable("AWS_BRANCH") : null;
     }
 
-    private void sayPlan(CleanupPlan plan) {
-        List<CleanupPlan.Kept> live = plan.kept().stream().filter(kept -> kept.reason().equals(Protection.LIVE)).toList();
-        plan.kept().stream().filter(kept -> !live.contains(kept))
-                .forEach(kept -> shared.say("Keeping '" + kept.branch().name() + "': " + kept.reason() + "."));
-        shared.say("Neon branches of app " + shared.appId + ": " + live.size() + " with an Amplify branch, "
-                + (plan.kept().size() - live.size()) + " kept, " + plan.delete().size() + " orphaned.");
-        if (shared.dryRun) {
-            plan.delete().forEach(branch -> shared.say("Would delete " + named(branch) + "."));
-        }
+    /** Returns when orphans are to expire, in the whole seconds that Neon takes; null when they are to be deleted. */
+    private String expiresAt() {
+        return grace == null ? null : shared.start.plus(grace).truncatedTo(ChronoUnit.SECONDS).toString();
     }
 
-    /** Returns the branches that could not be deleted, and why. */
-    private Map<NeonApi.Branch, String> delete(NeonApi neon, CleanupPlan plan) {
-        Map<String, List<Future<String>>> children = new HashMap<>();
-        Map<NeonApi.Branch, Future<String>> deletions = new LinkedHashMap<>();
-        for (NeonApi.Branch branch : plan.delete()) {
-            // Children stand before their parents and so begin first: a parent that waits for them cannot keep them from it.
-            List<Future<String>> before = children.getOrDefault(branch.id(), List.of());
-            Future<String> deletion = inParallel.start(() -> delete(neon, branch, before));
-            deletions.put(branch, deletion);
-            children.computeIfAbsent(branch.parentId(), parent -> new ArrayList<>()).add(deletion);
-        }
-        Map<NeonApi.Branch, String> failed = new LinkedHashMap<>();
-        deletions.forEach((branch, deletion) -> {
-            String error = InParallel.await(deletion);
-            if (error == null) {
-                shared.say("Deleted " + named(branch) + ".");
-            } else {
-                failed.put(branch, error);
-                shared.warn(error);
-            }
-        });
-        return failed;
+    /** A glob that fits nothing may be a mistake, and what it was to keep is in danger. */
+    private void sayIdleGlobs(CleanupPlan plan) {
+        keep.stream().filter(glob -> plan.branches().noneMatch(branch -> Protection.fits(shared.appId, glob, branch.name())))
+                .forEach(glob -> shared.say("No Neon branch of app " + shared.appId + " fits --keep '" + glob + "'."));
     }
 
-    /** Returns null, or why the branch is still there. */
-    private static String delete(NeonApi neon, NeonApi.Branch branch, List<Future<String>> children) {
-        for (Future<String> child : children) {
-            if (InParallel.await(child) != null) {
-                return "Did not delete " + named(branch) + ": one of its child branches is still there.";
-            }
+    private void check() {
+        shared.check();
+        if (maxDeletions < 0) {
+            throw shared.usage("Invalid value for option '--max-deletions': it must not be negative.");
         }
-        try {
-            neon.deleteProjectBranch(branch);
-            return null;
-        } catch (Failure e) {
-            return e.getMessage();
+        if (grace != null && grace.compareTo(LONGEST_GRACE) > 0) {
+            throw shared.usage("Invalid value for option '--grace': Neon takes at most 30d.");
         }
-    }
-
-    private static String named(NeonApi.Branch branch) {
-        return "'" + branch.name() + "' (" + branch.id() + ")";
-    }
-
-    private void report(CleanupPlan plan, Map<NeonApi.Branch, String> failed) {
-        ObjectNode report = Http.JSON.createObjectNode();
-        for (String list : List.of("deleted", "kept", "failed")) {
-            report.putArray(list);
-        }
-        plan.delete().stream().filter(branch -> !failed.containsKey(branch)).forEach(branch -> add(report, "deleted", branch));
-        plan.kept().forEach(kept -> add(report, "kept", kept.branch()).put("reason", kept.reason()));
-        failed.forEach((branch, error) -> add(report, "failed", branch).put("error", error));
-        shared.report(report);
-    }
-
-    private static ObjectNode add(ObjectNode report, String list, NeonApi.Branch branch) {
-        return report.withArray(list).addObject().put("id", branch.id()).put("name", branch.name());
+        // Read literally, as globs here are, these would fit no branch, and what they are to keep would be deleted.
+        keep.forEach(glob -> shared.matching("[^!\\[\\]{},|\\\\][^\\[\\]{},|\\\\]*", glob, "--keep",
+                "must be a glob of * and ? alone, one for each --keep; write ? for any of [ ] { } , | \\"));
     }
 }

@@ -1,3 +1,4 @@
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Comparator;
@@ -11,14 +12,16 @@ import java.util.TreeSet;
 import java.util.stream.Stream;
 
 /**
- * Decides, from values alone, which Neon branches a clean-up deletes and which it keeps. It asks nothing and deletes nothing.
+ * Decides, from values alone, which Neon branches a clean-up removes and which it keeps. It asks nothing and removes nothing.
  *
  * <p>Only a branch named after the app can be an orphan; of those, whatever is live, wanted, or holds up something that stays is kept.
  *
- * @param delete the orphans, children before their parents, in the same order whatever the order of the lists they came from
+ * @param remove the orphans to delete, or to let expire, children before their parents, in the same order whatever the order of the lists
+ *     they came from
+ * @param expiring the orphans that expire soon enough already
  * @param kept the app's other branches, by name; branches of others are not mentioned
  */
-record CleanupPlan(List<NeonApi.Branch> delete, List<Kept> kept) {
+record CleanupPlan(List<NeonApi.Branch> remove, List<NeonApi.Branch> expiring, List<Kept> kept) {
 
     /** A branch that stays, and why, in words. */
     record Kept(NeonApi.Branch branch, String reason) {
@@ -62,22 +65,51 @@ record CleanupPlan(List<NeonApi.Branch> delete, List<Kept> kept) {
             protection.reason(branch).ifPresentOrElse(reason -> kept.add(new Kept(branch, reason)), () -> orphans.put(branch.id(), branch));
         }
 
-        List<NeonApi.Branch> delete = childrenFirst(orphans, neonBranches);
-        orphans.keySet().removeAll(delete.stream().map(NeonApi.Branch::id).toList());
+        List<NeonApi.Branch> remove = childrenFirst(orphans, neonBranches);
+        orphans.keySet().removeAll(remove.stream().map(NeonApi.Branch::id).toList());
         orphans.values().forEach(branch -> kept.add(new Kept(branch, "it has a child branch that stays")));
-        kept.sort(Comparator.comparing(Kept::branch, BY_NAME));
-        return new CleanupPlan(List.copyOf(delete), List.copyOf(kept));
+        return new CleanupPlan(List.copyOf(remove), List.of(), sorted(kept));
+    }
+
+    /**
+     * Returns the plan of letting the orphans expire instead. Those that expire by then anyway keep their date, and a parent, which Neon
+     * lets expire only when its children are gone, waits for a later clean-up.
+     */
+    CleanupPlan expiringAt(Instant at) {
+        List<NeonApi.Branch> expiring = remove.stream()
+                .filter(branch -> branch.expiresAt() != null && !Instant.parse(branch.expiresAt()).isAfter(at)).toList();
+        List<NeonApi.Branch> childless = childless().filter(branch -> !expiring.contains(branch)).toList();
+        List<Kept> keptToo = new ArrayList<>(kept);
+        remove.stream().filter(branch -> !expiring.contains(branch) && !childless.contains(branch))
+                .forEach(branch -> keptToo.add(new Kept(branch, "it has a child branch, and waits for a later clean-up")));
+        return new CleanupPlan(childless, expiring, sorted(keptToo));
+    }
+
+    /** Returns all branches of the app. */
+    Stream<NeonApi.Branch> branches() {
+        return Stream.of(remove.stream(), expiring.stream(), kept.stream().map(Kept::branch)).flatMap(branches -> branches);
+    }
+
+    /** Returns the orphans to remove that have no children, and so could go all at once. */
+    Stream<NeonApi.Branch> childless() {
+        Set<String> parents = new HashSet<>();
+        remove.forEach(branch -> parents.add(branch.parentId()));
+        return remove.stream().filter(branch -> !parents.contains(branch.id()));
+    }
+
+    private static List<Kept> sorted(List<Kept> kept) {
+        return kept.stream().sorted(Comparator.comparing(Kept::branch, BY_NAME)).toList();
     }
 
     /**
      * Refuses a plan that is larger than the user expects, whole: a mistake then costs nothing.
      *
-     * @throws Failure if more than {@code max} branches would be deleted
+     * @throws Failure if more than {@code max} branches would be removed
      */
     void requireAtMost(int max) {
-        if (delete.size() > max) {
-            throw new Failure("Nothing was deleted: " + delete.size() + " orphans are more than --max-deletions " + max
-                    + " allows; look at them with --dry-run, then run again with --max-deletions " + delete.size() + ".");
+        if (remove.size() > max) {
+            throw new Failure("Nothing was deleted: " + remove.size() + " orphans are more than --max-deletions " + max
+                    + " allows; look at them with --dry-run, then run again with --max-deletions " + remove.size() + ".");
         }
     }
 

@@ -96,7 +96,7 @@ final class Http {
     private static final Duration LONGEST_EXCHANGE = Duration.ofSeconds(30);
 
     /** How often a request that gets no answer is made; with growing pauses that outlasts a short outage. */
-    private static final int TRIES_WITHOUT_ANSWER = 6;
+    static final int TRIES_WITHOUT_ANSWER = 6;
     private static final long FIRST_PAUSE_MILLIS = 250;
     private static final long LONGEST_PAUSE_MILLIS = 10_000;
 
@@ -152,6 +152,7 @@ final class Http {
      */
     Answer send(String method, String path, String query, JsonNode body, BooleanSupplier isDone) {
         for (int attempt = 0; ; attempt++) {
+            pace();
             Answer answer = sendOnce(method, path, query, body);
             boolean canHelp = answer.isTemporary() || answer.isOutcomeUnknown() && attempt + 1 < TRIES_WITHOUT_ANSWER;
             if (!canHelp || !pauseBeforeNext(attempt, answer)) {
@@ -163,8 +164,13 @@ final class Http {
         }
     }
 
-    private Answer sendOnce(String method, String path, String query, JsonNode body) {
+    /** Sends a request once, for a caller who has to look about him before it is sent again; not at all when it is too late to begin. */
+    Answer sendInTime(String method, String path, JsonNode body) {
         pace();
+        return deadline.isTooLate() ? new Answer(NONE, MissingNode.getInstance(), "", null, Deadline.OVER) : sendOnce(method, path, "", body);
+    }
+
+    private Answer sendOnce(String method, String path, String query, JsonNode body) {
         String requestId = new UUID(ThreadLocalRandom.current().nextLong(), ThreadLocalRandom.current().nextLong()).toString();
         SdkHttpRequest.Builder request = SdkHttpRequest.builder().method(SdkHttpMethod.fromValue(method)).uri(URI.create(host + path + query))
                 .putHeader("Authorization", "Bearer " + key.value()).putHeader("Accept", "application/json")
@@ -264,7 +270,7 @@ final class Http {
      * Pauses before a request is made again: a random time, so that builds that collided do not do so again, after the time that Neon
      * asks for. Returns false, without a pause, when the next try would be too late.
      */
-    private boolean pauseBeforeNext(int attempt, Answer answer) {
+    boolean pauseBeforeNext(int attempt, Answer answer) {
         long longest = Math.min(FIRST_PAUSE_MILLIS << Math.min(attempt, 10), LONGEST_PAUSE_MILLIS);
         Duration pause = Duration.ofMillis(ThreadLocalRandom.current().nextLong(1, longest + 1));
         pause = answer.retryAfter() == null ? pause : pause.plus(answer.retryAfter());
@@ -294,6 +300,18 @@ final class Http {
         }
         sleep(pause);
         return true;
+    }
+
+    /** Waits until Neon's limits leave room for this many requests; returns false, without a wait, when the time does not last for it. */
+    boolean awaitRoom(int more) {
+        long due;
+        synchronized (requestNanos) {
+            int last = requests + more - 1;
+            due = last < REQUESTS_A_MINUTE ? System.nanoTime() : requestNanos[last % REQUESTS_A_MINUTE] + 60_000_000_000L;
+        }
+        Duration pause = Duration.ofNanos(Math.max(0, due - System.nanoTime()));
+        sayWaiting(pause, String.format(Locale.ROOT, "Keeping below Neon's limits; going on in %.1f s.", pause.toMillis() / 1000.0));
+        return pause(pause);
     }
 
     /** Keeps below Neon's limits: each request takes the next place in a timetable, and waits for its time. */

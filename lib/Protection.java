@@ -1,5 +1,7 @@
+import java.text.Normalizer;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 import java.util.Set;
 import java.util.regex.Matcher;
@@ -40,36 +42,53 @@ final class Protection {
         this.appId = appId;
         this.productionBranch = productionBranch;
         this.live = new HashSet<>();
-        live.forEach(branch -> this.live.add(BranchName.of(appId, branch)));
+        live.forEach(branch -> this.live.add(folded(BranchName.of(appId, branch))));
         this.keep = keep;
     }
 
     /** Returns why a branch of the app must not be lost, in words that follow its name and a colon; nothing if it may. */
     Optional<String> reason(NeonApi.Branch branch) {
-        Matcher backup = BACKUP.matcher(branch.name());
-        return live.contains(branch.name()) ? Optional.of(LIVE)
+        return live.contains(folded(branch.name())) ? Optional.of(LIVE)
                 : branch.isDefault() ? Optional.of("it is the project's default branch")
                 : branch.isProtected() ? Optional.of("it is protected")
-                : reason(branch.name()).or(() -> Optional.of(backup).filter(Matcher::matches).map(found -> found.group(1))
+                : reason(branch.name());
+    }
+
+    private Optional<String> reason(String neonBranch) {
+        String amplifyBranch = BranchName.amplifyBranch(appId, neonBranch);
+        if (live.contains(folded(neonBranch))) {
+            return Optional.of(LIVE);
+        }
+        if (ALWAYS_KEPT.contains(folded(amplifyBranch)) || folded(amplifyBranch).startsWith(LOCAL)) {
+            return Optional.of("'" + amplifyBranch + "' is always kept");
+        }
+        if (productionBranch != null && folded(neonBranch).equals(folded(BranchName.of(appId, productionBranch)))) {
+            return Optional.of("'" + productionBranch + "' is the production branch");
+        }
+        return keep.stream().filter(glob -> fits(appId, glob, neonBranch)).findFirst().map(glob -> "--keep '" + glob + "'")
+                .or(() -> Optional.of(BACKUP.matcher(neonBranch)).filter(Matcher::matches).map(backup -> backup.group(1))
                         .filter(restored -> BranchName.isOf(appId, restored) && reason(restored).isPresent())
                         .map(restored -> "it is Neon's backup of '" + restored + "'"));
     }
 
-    private Optional<String> reason(String neonBranch) {
-        if (live.contains(neonBranch)) {
-            return Optional.of(LIVE);
-        }
-        String amplifyBranch = BranchName.amplifyBranch(appId, neonBranch);
-        if (ALWAYS_KEPT.contains(amplifyBranch) || amplifyBranch.startsWith(LOCAL)) {
-            return Optional.of("'" + amplifyBranch + "' is always kept");
-        }
-        if (productionBranch != null && neonBranch.equals(BranchName.of(appId, productionBranch))) {
-            return Optional.of("'" + productionBranch + "' is the production branch");
-        }
+    /** Tells whether a glob fits the Amplify branch that a Neon branch of the app was made for. */
+    static boolean fits(String appId, String glob, String neonBranch) {
         Optional<String> beginning = BranchName.beginning(appId, neonBranch);
         // Of a long name Neon has only the beginning. A glob that may fit the whole keeps the branch: the safe side.
-        return keep.stream().filter(glob -> matches(glob, amplifyBranch, false) || beginning.isPresent() && matches(glob, beginning.get(), true))
-                .findFirst().map(glob -> "--keep '" + glob + "'");
+        return matches(glob, BranchName.amplifyBranch(appId, neonBranch), false)
+                || beginning.isPresent() && matches(glob, beginning.get(), true);
+    }
+
+    /**
+     * Names that differ only in case, or in how Unicode writes a letter, are taken for the same: Git on a laptop may have changed either,
+     * and one too many kept is better than one too few.
+     */
+    private static String folded(String name) {
+        return Normalizer.normalize(name.toUpperCase(Locale.ROOT).toLowerCase(Locale.ROOT), Normalizer.Form.NFC);
+    }
+
+    private static boolean matches(String glob, String text, boolean goesOn) {
+        return matchesAsIs(glob, text, goesOn) || matchesAsIs(folded(glob), folded(text), goesOn);
     }
 
     /**
@@ -78,7 +97,7 @@ final class Protection {
      *
      * @param goesOn whether the text is only the beginning of what the glob may match
      */
-    private static boolean matches(String glob, String text, boolean goesOn) {
+    private static boolean matchesAsIs(String glob, String text, boolean goesOn) {
         String[] parts = glob.split("\\*+", -1);
         StringBuilder pattern = new StringBuilder(literal(parts[0]));
         for (int i = 1; i < parts.length; i++) {

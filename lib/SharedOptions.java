@@ -75,7 +75,7 @@ class SharedOptions {
     private CommandSpec command;
 
     final Instant start = Instant.now();
-    private Deadline deadline;
+    Deadline deadline;
 
     /** Says what was done: data in text mode, words in json mode. */
     void say(String line) {
@@ -121,10 +121,10 @@ class SharedOptions {
 
     private void checkText(String option, String value) {
         matching("(?s).*\\S.*", value, option, "must not be blank");
-        // In a locale that is not UTF-8 Java takes other characters for question marks, so that two branches would share a database, or
-        // one that is to be kept would be deleted.
+        // In a locale that is not UTF-8 Java takes what is beyond ASCII for question marks or for other characters, so that two branches
+        // would share a database, or one that is to be kept would be deleted.
         boolean isUtf8 = "UTF-8".equalsIgnoreCase(System.getProperty("sun.jnu.encoding"));
-        if (value.indexOf('\ufffd') >= 0 || value.indexOf('?') >= 0 && !isUtf8) {
+        if (value.indexOf('\ufffd') >= 0 || !isUtf8 && !value.matches("[\\p{ASCII}&&[^?]]*")) {
             throw usage("Invalid value for option '" + option
                     + "': it holds a character that this locale cannot read; run again with LC_ALL=C.UTF-8.");
         }

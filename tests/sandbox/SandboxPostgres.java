@@ -229,7 +229,7 @@ final class SandboxPostgres implements AutoCloseable {
         for (SandboxMasking.Rule rule : rules) {
             run(databaseName(branch, rule.database()), ANONYMIZER);
             run(databaseName(branch, rule.database()), "UPDATE %s.%s SET %s = %s".formatted(quote(rule.schema()), quote(rule.table()),
-                    quote(rule.column()), rule.function() != null ? rule.function() : literal(rule.value())));
+                    quote(rule.column()), rule.function() != null ? rule.function() : rule.value()));
         }
     }
 
