@@ -310,7 +310,9 @@ final class Http {
             due = last < REQUESTS_A_MINUTE ? System.nanoTime() : requestNanos[last % REQUESTS_A_MINUTE] + 60_000_000_000L;
         }
         Duration pause = Duration.ofNanos(Math.max(0, due - System.nanoTime()));
-        sayWaiting(pause, String.format(Locale.ROOT, "Keeping below Neon's limits; going on in %.1f s.", pause.toMillis() / 1000.0));
+        if (pause.compareTo(WORTH_A_LINE) > 0) {
+            sayWaiting(pause, String.format(Locale.ROOT, "Keeping below Neon's limits; going on in %.1f s.", pause.toMillis() / 1000.0));
+        }
         return pause(pause);
     }
 
