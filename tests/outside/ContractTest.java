@@ -78,6 +78,7 @@ class ContractTest {
         sandbox.neon().add(SandboxAws.APP_ID + "-bare").withoutCompute();
         succeed("create-branch", "--branch-name", "bare", "--suspend-timeout", "604800");
         sandbox.neon().maximumPageSize(2);
+        succeed("cleanup-branches", "--grace", "30d");
         succeed("cleanup-branches");
         assertEquals(2, sandbox.neon().branches().size());
 
