@@ -364,8 +364,7 @@ class CreateBranch implements Callable<Integer> {
             there.ifPresentOrElse(compute -> requireOwn(entries(branch, compute, login)), this::requireNoVariables);
         }
         setExpiry(branch);
-        // A branch to mask that is reused under --reset has just been made by another build; older ones were refused.
-        boolean isReset = rules == null && reset(branch);
+        boolean isReset = reset(branch);
         there.filter(compute -> suspendTimeout != 0 && suspendTimeout != compute.suspendTimeoutSeconds()).ifPresent(compute ->
                 shared.say("Its compute keeps its own suspend timeout; --suspend-timeout is for a new one."));
         NeonApi.Compute compute = there.orElseGet(() -> createCompute(branch));
@@ -380,8 +379,8 @@ class CreateBranch implements Callable<Integer> {
                 // With the rules of the file: Neon may have made the branch and refused one of them, or the file was mended since.
                 neon.updateMaskingRules(branch.id(), rules, found);
                 neon.startAnonymization(branch.id(), found);
-                shared.say("Masking it by " + maskingRules + ", since " + (isMasked ? "the rules are not for the same columns any more"
-                        : "that was not done before") + ".");
+                shared.say("Masking it by " + maskingRules + ", since " + (isMasked ? "its own rules are for fewer columns"
+                        : "it is not masked yet") + ".");
                 isMasked = false;
             }
             sayMasked(isMasked ? found : neon.awaitAnonymized(branch));
@@ -421,7 +420,8 @@ class CreateBranch implements Callable<Integer> {
 
     /** Returns what the branch is to be reset to; nothing if it is not to be reset. */
     private Optional<NeonApi.Branch> resetSource(NeonApi.Branch branch) {
-        if (!reset || isProduction() || protection().reason(branch).isPresent()) {
+        // A masked branch that is there by now has just been made by another build: older ones were refused.
+        if (!reset || rules != null || isProduction() || protection().reason(branch).isPresent()) {
             return Optional.empty();
         }
         if (branch.parentId() == null) {
@@ -438,7 +438,7 @@ class CreateBranch implements Callable<Integer> {
             shared.say("Reset it to the current state of '" + from.name() + "'; its own data is gone.");
         });
         if (reset && source.isEmpty()) {
-            shared.say("Not resetting it: " + protection().reason(branch).orElseThrow() + ".");
+            protection().reason(branch).ifPresent(reason -> shared.say("Not resetting it: " + reason + "."));
         }
         return source.isPresent();
     }

@@ -256,8 +256,7 @@ final class NeonApi {
      */
     Optional<Masking> getAnonymizedBranchStatus(String branchId) {
         Http.Answer answer = http.send("GET", path("/branches/" + branchId + "/anonymized_status"), "", null, null);
-        // Something between Neon and here may answer 404 too, but not in Neon's form.
-        if (answer.status() == 404 && answer.body().has("message")) {
+        if (isNotThere(answer)) {
             return Optional.empty();
         }
         JsonNode status = require(answer, "read how Neon branch " + branchId + " is masked");
@@ -341,10 +340,15 @@ final class NeonApi {
         return changeOnce("DELETE", branch, null, "delete Neon branch " + branch.label());
     }
 
-    /** Returns whether there is such a branch. Only Neon itself can tell that: other machines say 404 too, or 200 to everything. */
+    /** Only Neon itself can tell that something is not there: other machines say 404 too, or 200 to everything. */
+    private static boolean isNotThere(Http.Answer answer) {
+        return answer.status() == 404 && answer.body().path("message").isTextual();
+    }
+
+    /** Returns whether there is such a branch. */
     private boolean changeOnce(String method, Branch branch, JsonNode body, String what) {
         Http.Answer answer = http.sendInTime(method, path("/branches/" + branch.id()), body);
-        if (answer.status() == 204 || answer.status() == 404 && answer.body().path("message").isTextual()) {
+        if (answer.status() == 204 || isNotThere(answer)) {
             return false;
         }
         if (answer.isSuccess() && !answer.body().has("branch")) {

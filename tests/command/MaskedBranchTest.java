@@ -26,7 +26,8 @@ class MaskedBranchTest {
 
     private static final String OLD = "DATABASE_URL=old\n";
     private static final String RULES = """
-            [{"database_name":"neondb","schema_name":"public","table_name":"users","column_name":"email","masking_function":"anon.fake_email()"},\
+            [{"database_name":"neondb","schema_name":"public","table_name":"users","column_name":"email",\
+            "masking_function":"anon.fake_email()"},\
             {"database_name":"neondb","schema_name":"public","table_name":"users","column_name":"name","masking_value":"'nobody'"}]""";
 
     @TempDir
@@ -115,8 +116,10 @@ class MaskedBranchTest {
     @Test
     void a_masking_that_failed_is_begun_once_by_each_run_with_the_rules_of_the_file() throws IOException {
         sandbox.neon().maskingFails("error", "column \"e_mail\" does not exist", 2);
-        String failure = "neon-ci: Neon could not mask branch 'd1a2b3c4d5e6f7-feature/login': column \"e_mail\" does not exist; mend the rules if"
-                + " they are the cause, and run again with --masking-rules, which masks it anew.\n";
+        String failure = """
+                neon-ci: Neon could not mask branch 'd1a2b3c4d5e6f7-feature/login': column "e_mail" does not exist; mend the rules if they \
+                are the cause, and run again with --masking-rules, which masks it anew.
+                """;
         for (int begun = 0; begun <= 1; begun++) {
             Cli.Result failed = create();
             assertEquals(failure, failed.err());
@@ -126,7 +129,7 @@ class MaskedBranchTest {
         Files.writeString(rules, RULES.replace("email", "mail"));
         Cli.Result mended = create();
         assertEquals(0, mended.exitCode(), mended.err());
-        assertTrue(mended.out().contains("Masking it by " + rules + ", since that was not done before.\nIt is masked: "), mended.out());
+        assertTrue(mended.out().contains("Masking it by " + rules + ", since it is not masked yet.\nIt is masked: "), mended.out());
         assertEquals("mail", branch().masking.rules.get(0).column());
         assertEquals(2, sandbox.neon().branches().size());
     }
@@ -136,8 +139,8 @@ class MaskedBranchTest {
         sandbox.neon().maskingFails("initialization_error", "no extension anon", 1);
         for (String run : List.of("new", "reused")) {
             Cli.Result failed = create();
-            assertEquals("neon-ci: Neon could not make branch 'd1a2b3c4d5e6f7-feature/login' ready to be masked: no extension anon; delete it"
-                    + " in the Neon Console, and the next run makes it anew.\n", failed.err(), run);
+            assertEquals("neon-ci: Neon could not make branch '" + Cli.BRANCH + "' ready to be masked: no extension anon; delete it in the"
+                    + " Neon Console, and the next run makes it anew.\n", failed.err(), run);
             assertRefused(failed);
         }
         sandbox.neon().remove(Cli.BRANCH);
@@ -155,7 +158,7 @@ class MaskedBranchTest {
     void a_branch_is_masked_anew_when_the_file_has_a_column_that_it_has_no_rule_for() {
         mask(RULES.replace("\"name\"", "\"phone\""), true).state = "anonymized";
         Cli.Result result = create();
-        assertTrue(result.out().contains("\nMasking it by " + rules + ", since the rules are not for the same columns any more.\n"), result.out());
+        assertTrue(result.out().contains("\nMasking it by " + rules + ", since its own rules are for fewer columns.\n"), result.out());
         assertEquals(List.of(200), requests("POST", "/anonymize$"));
         assertEquals("name", branch().masking.rules.get(1).column());
     }
@@ -179,8 +182,8 @@ class MaskedBranchTest {
         sandbox.neon().add(SandboxAws.APP_ID + "-" + amplifyBranch);
         for (String run : List.of("--dry-run", "--verbose")) {
             Cli.Result result = create("--branch-name", amplifyBranch, run);
-            assertTrue(result.err().endsWith("neon-ci: Neon branch '" + SandboxAws.APP_ID + "-" + amplifyBranch + "' holds its parent's rows as"
-                    + " they are, since it was made without --masking-rules; " + way + ".\n"), result.err());
+            assertTrue(result.err().endsWith("neon-ci: Neon branch '" + SandboxAws.APP_ID + "-" + amplifyBranch + "' holds its parent's"
+                    + " rows as they are, since it was made without --masking-rules; " + way + ".\n"), result.err());
             assertRefused(result);
         }
     }
@@ -199,7 +202,8 @@ class MaskedBranchTest {
         sandbox.fail("GET", "/anonymized_status$", -1, Fault.status(404, "<html>", Map.of("Content-Type", "text/html")));
         for (String option : List.of("--masking-rules=" + rules, "--verbose")) {
             Cli.Result result = Cli.create(sandbox, envFile, option);
-            assertTrue(result.err().contains("neon-ci: Could not read how Neon branch " + branch().id + " is masked: Neon answered 404"), result.err());
+            String error = "neon-ci: Could not read how Neon branch " + branch().id + " is masked: Neon answered 404";
+            assertTrue(result.err().contains(error), result.err());
             assertRefused(result);
         }
     }
@@ -238,7 +242,7 @@ class MaskedBranchTest {
     void says_that_a_masked_branch_cannot_be_reset_before_it_asks(boolean hasRules) throws IOException {
         mask(RULES, true).state = "anonymized";
         Cli.Result result = Cli.create(sandbox, envFile, hasRules ? "--masking-rules=" + rules : "--verbose", "--reset");
-        assertTrue(result.err().endsWith("neon-ci: Could not reset Neon branch 'd1a2b3c4d5e6f7-feature/login': it cannot be reset, as no masked"
+        assertTrue(result.err().endsWith("neon-ci: Could not reset Neon branch '" + Cli.BRANCH + "': it cannot be reset, as no masked"
                 + " branch can; delete it in the Neon Console, and the next run makes it anew, or run without --reset.\n"), result.err());
         assertRefused(result);
         assertEquals(1, sandbox.exchanges().stream().filter(exchange -> exchange.path().startsWith("/api/")).count());
@@ -251,6 +255,15 @@ class MaskedBranchTest {
         Cli.Result result = create("--reset");
         assertEquals(0, result.exitCode(), result.err());
         assertEquals(List.of(), requests("POST", "/restore$"));
+    }
+
+    @Test
+    void a_branch_that_must_not_be_lost_is_not_reset_though_it_is_masked() {
+        mask(RULES, true).state = "anonymized";
+        sandbox.neon().rename(Cli.BRANCH, SandboxAws.APP_ID + "-main");
+        Cli.Result result = create("--branch-name", "main", "--reset");
+        assertEquals(0, result.exitCode(), result.err());
+        assertTrue(result.out().contains("\nNot resetting it: 'main' is always kept.\n"), result.out());
     }
 
     @Test
@@ -286,15 +299,17 @@ class MaskedBranchTest {
 
     @Test
     void a_dry_run_says_that_it_would_mask_and_does_not() {
-        Cli.Result result = create("--dry-run");
-        assertTrue(result.out().startsWith("Would create Neon branch '" + Cli.BRANCH + "' from 'production', mask it, and write the "), result.out());
+        String created = create("--dry-run").out();
+        assertTrue(created.startsWith("Would create Neon branch '" + Cli.BRANCH + "' from 'production', mask it, and write the "), created);
         mask(RULES, false).state = "error";
-        assertTrue(create("--dry-run").out().startsWith("Would reuse Neon branch '" + Cli.BRANCH + "' (" + branch().id + "), and write the "));
+        String reused = create("--dry-run").out();
+        assertTrue(reused.startsWith("Would reuse Neon branch '" + Cli.BRANCH + "' (" + branch().id + "), and write the "), reused);
         assertEquals(List.of(), requests("POST|PATCH", ""));
     }
 
     private Cli.Result create(String... more) {
-        return Cli.create(sandbox, envFile, Stream.concat(Stream.of("--masking-rules", rules.toString()), Stream.of(more)).toArray(String[]::new));
+        return Cli.create(sandbox, envFile,
+                Stream.concat(Stream.of("--masking-rules", rules.toString()), Stream.of(more)).toArray(String[]::new));
     }
 
     /** Adds the build's branch as an anonymised one, as another run would have. */
@@ -317,8 +332,8 @@ class MaskedBranchTest {
     }
 
     private Exchange exchange(String method, String path) {
-        return sandbox.exchanges().stream().filter(exchange -> exchange.method().equals(method) && exchange.path().endsWith(path)).findFirst()
-                .orElseThrow();
+        return sandbox.exchanges().stream()
+                .filter(exchange -> exchange.method().equals(method) && exchange.path().endsWith(path)).findFirst().orElseThrow();
     }
 
     /** Returns the status of each request to Neon with one of these methods and such a path. */

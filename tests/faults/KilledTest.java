@@ -93,8 +93,9 @@ class KilledTest {
         sandbox.fail("GET", "/connection_uri$", -1, Fault.hangBefore());
         for (String state : List.of("created", "initialized", "anonymizing", "anonymized")) {
             sandbox.forgetExchanges();
-            ProcessBuilder builder = new ProcessBuilder(Shell.java("create-branch", "--env-file", envFile.toString(), "--branch-name", state,
-                    "--masking-rules", rules.toString())).redirectErrorStream(true).redirectOutput(ProcessBuilder.Redirect.DISCARD);
+            ProcessBuilder builder = new ProcessBuilder(Shell.java("create-branch", "--env-file", envFile.toString(),
+                    "--branch-name", state, "--masking-rules", rules.toString()))
+                    .redirectErrorStream(true).redirectOutput(ProcessBuilder.Redirect.DISCARD);
             builder.environment().putAll(sandbox.environment());
             Process build = builder.start();
             sandbox.await(exchanges -> !build.isAlive() || exchanges.stream()

@@ -38,7 +38,8 @@ class ContractTest {
 
     private static final String DOCUMENT = "public-v2-for-users.gen.yaml";
     private static final String RULES = """
-            [{"database_name":"neondb","schema_name":"public","table_name":"users","column_name":"email","masking_function":"anon.fake_email()"}]""";
+            [{"database_name":"neondb","schema_name":"public","table_name":"users","column_name":"email",\
+            "masking_function":"anon.fake_email()"}]""";
 
     private static OpenApiInteractionValidator neon;
 
@@ -90,7 +91,8 @@ class ContractTest {
         assertEquals(2, sandbox.neon().branches().size());
 
         assertEquals(Set.of("DELETE /branches/{id}", "GET /branches", "GET /branches/{id}", "GET /branches/{id}/databases",
-                "GET /branches/{id}/anonymized_status", "GET /branches/{id}/endpoints", "GET /branches/{id}/masking_rules", "GET /branches/{id}/roles", "GET /connection_uri", "GET /operations/{id}",
+                "GET /branches/{id}/anonymized_status", "GET /branches/{id}/endpoints", "GET /branches/{id}/masking_rules",
+                "GET /branches/{id}/roles", "GET /connection_uri", "GET /operations/{id}",
                 "PATCH /branches/{id}", "PATCH /branches/{id}/masking_rules", "POST /branch_anonymized", "POST /branches",
                 "POST /branches/{id}/anonymize", "POST /branches/{id}/restore", "POST /endpoints"), judge());
     }

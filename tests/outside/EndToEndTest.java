@@ -76,14 +76,16 @@ class EndToEndTest {
         try (Sandbox sandbox = Sandbox.start()) {
             String production = sandbox.neon().connectionString("production");
             execute(production, "alter table customers add email text, add phone text, add card text");
-            execute(production, "update customers set email = 'owner' || id || '@shop.example', phone = '030 12345' || id, card = '4111 ' || id");
+            execute(production,
+                    "update customers set email = 'owner' || id || '@shop.example', phone = '030 12345' || id, card = '4111 ' || id");
             List<List<String>> rows = rows(production);
             // As Neon does: until it says that the branch is masked, the rows are production's.
             sandbox.neon().maskingTakes(Duration.ofMillis(300), 2);
             Files.writeString(folder.resolve("masking-rules.json"), Stream.of("name|masking_value|'A customer'",
                     "email|masking_function|anon.fake_email()", "phone|masking_function|anon.partial(phone, 2, '***', 0)",
                     "card|masking_function|anon.random_string(8)").map(rule -> rule.split("[|]")).map(rule -> """
-                            {"database_name": "neondb", "schema_name": "public", "table_name": "customers", "column_name": "%s", "%s": "%s"}"""
+                            {"database_name": "neondb", "schema_name": "public", "table_name": "customers", "column_name": "%s",
+                             "%s": "%s"}"""
                             .formatted((Object[]) rule)).collect(Collectors.joining(",\n", "[", "]")));
 
             for (String run : List.of("new", "reused")) {
@@ -97,7 +99,8 @@ class EndToEndTest {
                         List<String> unmasked = rows.stream().map(row -> row.get(at)).toList();
                         assertTrue(masked.stream().map(row -> row.get(at)).noneMatch(unmasked::contains), run + ": " + masked);
                     }
-                    assertTrue(masked.stream().allMatch(row -> row.get(0).equals("A customer") && row.get(2).equals("03***")), masked::toString);
+                    assertTrue(masked.stream().allMatch(row -> row.get(0).equals("A customer") && row.get(2).equals("03***")),
+                            masked::toString);
                 }
             }
             assertEquals(rows, rows(production));

@@ -52,7 +52,8 @@ final class SandboxNeonJson {
 
     static ObjectNode maskingRules(List<SandboxMasking.Rule> rules) {
         return SandboxJson.object("{\"masking_rules\": %s}", rules.stream().map(rule -> SandboxJson.object("""
-                {"database_name": %s, "schema_name": %s, "table_name": %s, "column_name": %s, "masking_function": %s, "masking_value": %s}""",
+                {"database_name": %s, "schema_name": %s, "table_name": %s, "column_name": %s, "masking_function": %s,
+                 "masking_value": %s}""",
                 rule.database(), rule.schema(), rule.table(), rule.column(), rule.function(), rule.value())).toList());
     }
 

@@ -18,7 +18,8 @@ import org.junit.jupiter.params.provider.CsvSource;
 class MaskingRulesTest {
 
     private static final String EMAIL = """
-            {"database_name":"neondb","schema_name":"public","table_name":"users","column_name":"email","masking_function":"anon.fake_email()"}""";
+            {"database_name":"neondb","schema_name":"public","table_name":"users","column_name":"email",\
+            "masking_function":"anon.fake_email()"}""";
 
     /** In the table, {@code EMAIL} stands for a whole rule, and {@code PLACE} for the four names of one. */
     @ParameterizedTest
