@@ -53,11 +53,17 @@ import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Future;
+import java.util.concurrent.FutureTask;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.MissingParameterException;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParseResult;
 import picocli.CommandLine.ScopeType;
 import picocli.CommandLine.Spec;
 import picocli.CommandLine.UnmatchedArgumentException;
@@ -90,7 +96,16 @@ class NeonCi implements Callable<Integer> {
         Thread early = new Thread(Aws::warmUpParameter);
         early.setDaemon(true);
         early.start();
-        System.exit(commandLine(System.getenv()).execute(args));
+        int exitCode = commandLine(System.getenv()).execute(args);
+        if (System.out.checkError()) {
+            System.err.println("neon-ci: Could not say on stdout what was done: it is full or closed; mend this and run again.");
+            exitCode = Math.max(exitCode, CommandLine.ExitCode.SOFTWARE);
+        }
+        if (exitCode == CommandLine.ExitCode.SOFTWARE) {
+            // A command that was to give credentials may hang.
+            ProcessHandle.current().descendants().forEach(ProcessHandle::destroy);
+        }
+        System.exit(exitCode);
     }
 
     /**
@@ -103,12 +118,16 @@ class NeonCi implements Callable<Integer> {
                 .setDefaultValueProvider(new SharedOptions.Defaults(environment))
                 .setExpandAtFiles(false)
                 .setAllowOptionsAsOptionParameters(false)
-                .setCaseInsensitiveEnumValuesAllowed(true)
+                .registerConverter(int.class, SharedOptions::wholeNumber)
+                .registerConverter(boolean.class, SharedOptions::flag)
+                .registerConverter(SharedOptions.Output.class, SharedOptions::output)
                 .setUsageHelpWidth(110)
+                .setExecutionStrategy(NeonCi::runInTime)
                 .setParameterExceptionHandler((e, args) -> {
                     CommandLine command = e.getCommandLine();
                     // What was not understood may be a secret, so only the name of an option is repeated.
                     String message = e instanceof UnmatchedArgumentException unmatched ? unmatched(unmatched)
+                            : e instanceof MissingParameterException missing ? withoutValue(missing)
                             : e.getMessage().endsWith(".") ? e.getMessage() : e.getMessage() + ".";
                     printError(command, message + " See '" + command.getCommandSpec().qualifiedName() + " --help'.");
                     return CommandLine.ExitCode.USAGE;
@@ -128,19 +147,51 @@ class NeonCi implements Callable<Integer> {
         return CommandLine.ExitCode.USAGE;
     }
 
-    private static String unmatched(UnmatchedArgumentException e) {
-        String option = e.getUnmatched().get(0).replaceFirst("(?s)=.*", "");
-        if (!option.startsWith("-")) {
-            return "There is an argument too many; a value with spaces needs quotes.";
+    /** Runs the command, and gives it up when something holds it up for longer than it may take, be it an answer that never ends. */
+    private static int runInTime(ParseResult parsed) {
+        if (!parsed.hasSubcommand()) {
+            return new CommandLine.RunLast().execute(parsed);
         }
-        List<String> likely = e.getSuggestions();
+        FutureTask<Integer> task = new FutureTask<>(() -> new CommandLine.RunLast().execute(parsed));
+        CommandSpec command = parsed.subcommand().commandSpec();
+        Thread thread = new Thread(task);
+        thread.setDaemon(true);
+        thread.start();
+        try {
+            thread.join(((SharedOptions) command.mixins().get("shared").userObject()).longestRun().toMillis());
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+        if (task.isDone()) {
+            return InParallel.await(task);
+        }
+        thread.interrupt();
+        printError(command.commandLine(), "Something took longer than --wait allows, so the run was given up; run again, which goes on"
+                + " where this run stopped, or give it longer with --wait.");
+        return CommandLine.ExitCode.SOFTWARE;
+    }
+
+    private static String withoutValue(MissingParameterException e) {
+        return e.getMissing().get(0) instanceof OptionSpec option
+                ? "Option '" + option.names()[0] + "' needs a value; one that begins with a hyphen needs an equals sign before it."
+                : "There is an argument too few.";
+    }
+
+    private static String unmatched(UnmatchedArgumentException e) {
+        String argument = e.getUnmatched().get(0);
+        Matcher known = Pattern.compile("--[a-z-]+|-[A-Za-z]").matcher(argument);
+        if (!known.lookingAt()) {
+            return argument.startsWith("-") ? "There is an unknown option." : "There is an argument too many; a value with spaces needs quotes.";
+        }
+        String option = known.group();
+        List<String> likely = option.startsWith("--") ? e.getSuggestions() : List.of();
         String likeliest = likely.stream().filter(name -> name.startsWith(option)).findFirst().or(() -> likely.stream().findFirst())
                 .map(name -> "; did you mean '" + name + "'?").orElse(".");
         return "Unknown option '" + option + "'" + likeliest;
     }
 
     private static void printError(CommandLine command, String message) {
-        command.getErr().println(command.getColorScheme().errorText("neon-ci: " + message));
+        command.getErr().println(command.getColorScheme().errorText("neon-ci: " + Secret.oneLine(message)));
     }
 }
 

@@ -114,15 +114,28 @@ final class NeonApi {
             Map<String, String> annotations) {
     }
 
-    /**
-     * Connection strings, percent-encoded ones too, and all that follows one, for who knows where it ends; a password before its host;
-     * and what Neon's passwords and API keys begin with, whatever stands before it.
-     */
-    private static final Pattern SECRET_SHAPED =
-            Pattern.compile("(?is)postgres(ql)?(:|%3A).*|[^\\s:@]+:[^\\s@]+@\\S+|(npg|napi)_\\w+");
-
-    private static final int LONGEST_MESSAGE = 300;
     private static final int BRANCHES_A_PAGE = 1000;
+
+    /** What to do about a refusal: the first whose pattern is found in its status, code and message. KEY stands for where the key is from. */
+    private static final String ADVICE = """
+            ^401 -> check the API key in KEY
+            ^30[12378] -> check --api-host and any proxy: no redirect is followed with an API key
+            ^423 -> Neon is at work on this project; run again later, or give it longer with --wait
+            ^(429|5) -> run again later
+            ^422.*not ready -> run again later, or give it longer with --wait
+            limit.?exceeded -> delete branches, with cleanup-branches for one, or raise the plan's limit
+            vercel -> Vercel manages this project: change this there, or use a project of Neon's own
+            ^40[03].*(\\bip\\b|allow-?list) -> let this machine's address into the project's IP Allow list
+            ^4(02|12|22).*suspend -> leave out --suspend-timeout, or choose a Neon plan that allows it
+            ^4(02|12)|^4.*(\\bplan\\b|subscription|for your account) -> choose a Neon plan that allows this, or leave out the option that asks for it
+            ^403 -> use an API key that may do this, in KEY
+            ^404.*\\brole -> check --role-name
+            ^404.*\\bdatabase -> check --database-name
+            ^404.*\\b(branch|endpoint|compute) -> it was deleted meanwhile: run again
+            ^404 -> check --neon-project-id, and that the API key in KEY is for this project
+            ^422.*expir -> a branch that expires can have no children: name another with --parent-branch
+             -> change what was asked for, or ask Neon's support about the request
+            """;
 
     /** How often a wait is said; each new branch takes a moment, which is not worth a line. */
     private static final Duration BETWEEN_LINES = Duration.ofSeconds(3);
@@ -335,7 +348,7 @@ final class NeonApi {
             return false;
         }
         if (answer.isSuccess() && !answer.body().has("branch")) {
-            answer = new Http.Answer(Http.NONE, answer.body(), answer.requestId(), null, Http.NOT_NEONS);
+            answer = new Http.Answer(Http.NONE, answer.body(), answer.requestId(), null, Http.NOT_NEONS, false);
         }
         try {
             require(answer, what);
@@ -515,10 +528,12 @@ final class NeonApi {
             return answer.body();
         }
         if (answer.status() == Http.NONE) {
-            throw new Failure("Could not " + what + ": " + (answer.reason().equals(Http.NOT_NEONS)
-                    ? host + " answered with something that is not Neon's (request " + answer.requestId() + "); check --api-host and any"
-                            + " proxy, or run again later."
-                    : "no answer from " + host + " (" + answer.reason() + "); run again later."));
+            throw new Failure("Could not " + what + switch (answer.reason()) {
+                case Deadline.OVER -> " within --wait; run again, which goes on where this run stopped, or give it longer with --wait.";
+                case Http.NOT_NEONS -> ": " + host + " answered with something that is not Neon's (request " + answer.requestId()
+                        + "); check --api-host and any proxy, or run again later.";
+                default -> ": no answer from " + host + " (" + answer.reason() + "); " + Http.advice(answer.reason()) + ".";
+            });
         }
         String code = clean(answer.body().path("code").asText(""));
         String message = clean(answer.body().path("message").asText(""));
@@ -527,25 +542,14 @@ final class NeonApi {
     }
 
     private String advice(Http.Answer answer, String code) {
-        return switch (answer.status()) {
-            case 401 -> "check the API key in " + keySource;
-            case 403 -> "use an API key that may do this, in " + keySource;
-            case 404 -> "check --neon-project-id, and that the API key in " + keySource + " is for this project";
-            case 423 -> "Neon is at work on this project; run again later, or give it longer with --wait";
-            case 301, 302, 303, 307, 308 -> "check --api-host and any proxy: no redirect is followed with an API key";
-            default -> answer.isNotReady() ? "run again later, or give it longer with --wait"
-                    : code.contains("LIMIT_EXCEEDED") ? "delete branches, with cleanup-branches for one, or raise the plan's limit"
-                    : answer.status() >= 500 || answer.status() == 429 ? "run again later"
-                    : "change what was asked for, or ask Neon's support about the request";
-        };
+        String refusal = answer.status() + " " + code + " " + answer.body().path("message").asText("");
+        return ADVICE.lines().map(line -> line.split(" -> ", 2)).filter(row -> Pattern.compile("(?is)" + row[0]).matcher(refusal).find())
+                .map(row -> row[1].replace("KEY", keySource)).findFirst().orElseThrow();
     }
 
-    /** Keeps a text from elsewhere to one line of moderate length without anything that is, or looks like, a secret. */
+    /** Keeps what Neon says to one line of moderate length without anything that is, or looks like, a secret. */
     private String clean(String text) {
-        String line = text.replace(key.value(), "***").replace(encode(key.value()), "***");
-        line = SECRET_SHAPED.matcher(line).replaceAll("***").replaceAll("[\\s\\p{Cntrl}]+", " ").strip();
-        line = line.endsWith(".") ? line.substring(0, line.length() - 1) : line;
-        return line.length() > LONGEST_MESSAGE ? line.substring(0, LONGEST_MESSAGE) + "..." : line;
+        return Secret.clean(text.replace(key.value(), "***").replace(encode(key.value()), "***"));
     }
 
     private String path(String rest) {

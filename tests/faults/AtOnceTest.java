@@ -75,6 +75,27 @@ class AtOnceTest {
     }
 
     @Test
+    void two_builds_of_one_masked_branch_make_one_and_wait_for_its_masking() throws Exception {
+        Path rules = Files.writeString(folder.resolve("rules.json"), """
+                [{"database_name":"neondb","schema_name":"public","table_name":"users","column_name":"email","masking_value":"'x'"}]""");
+        sandbox.hold("GET", "/api/.*/branches$", 2);
+        sandbox.neon().maskingTakes(Duration.ZERO, 4);
+        List<Future<Cli.Result>> builds = Stream.of("a.env", "b.env").map(file -> threads.submit(() ->
+                Cli.create(sandbox, Cli.withKey(sandbox), folder.resolve(file), "--masking-rules", rules.toString()))).toList();
+        for (Future<Cli.Result> build : builds) {
+            assertEquals(0, build.get().exitCode(), build.get().err());
+            assertTrue(build.get().out().contains("\nIt is masked: "), build.get().out());
+        }
+        assertEquals(List.of("production", Cli.BRANCH), sandbox.neon().branches().stream().map(branch -> branch.name).toList());
+        List<Exchange> exchanges = sandbox.exchanges();
+        int masked = exchanges.indexOf(exchanges.stream().filter(exchange -> exchange.responseBody().contains("\"anonymized\"")).findFirst()
+                .orElseThrow());
+        assertEquals(4, exchanges.stream().skip(masked).filter(exchange -> exchange.path().endsWith("/connection_uri")).count());
+        assertEquals(4, exchanges.stream().filter(exchange -> exchange.path().endsWith("/connection_uri")).count());
+        assertEquals(Files.readString(folder.resolve("a.env")), Files.readString(folder.resolve("b.env")));
+    }
+
+    @Test
     void builds_that_share_an_env_file_leave_it_whole() throws Exception {
         Path shared = folder.resolve(".env");
         Files.writeString(shared, "A=1\n");
@@ -99,14 +120,14 @@ class AtOnceTest {
             Path envFile = folder.resolve(born + ".env");
             // Another moment of the clean-up's lists in each round.
             int moment = sandbox.exchanges().size() + round * 7 % (2 * round / 3 + 2);
-            Future<Cli.Result> cleanup = threads.submit(this::cleanUp);
+            Future<Cli.Result> cleanup = threads.submit(() -> cleanUp());
             sandbox.await(exchanges -> exchanges.size() >= moment || cleanup.isDone());
             // Amplify knows a branch before it builds it.
             Future<Cli.Result> create = threads.submit(() -> {
                 sandbox.aws().branches(born);
                 return create(born, envFile);
             });
-            Future<Cli.Result> another = threads.submit(this::cleanUp);
+            Future<Cli.Result> another = threads.submit(() -> cleanUp());
             for (Future<Cli.Result> run : List.of(cleanup, create, another)) {
                 assertEquals(0, run.get().exitCode(), run.get().err());
             }
@@ -128,7 +149,7 @@ class AtOnceTest {
         sandbox.neon().operationsTake(Duration.ofMillis(50));
         sandbox.aws().branches("d", "e");
         List<Future<Cli.Result>> runs = List.of(threads.submit(() -> create("d", folder.resolve("d.env"))),
-                threads.submit(() -> create("e", folder.resolve("e.env"))), threads.submit(this::cleanUp));
+                threads.submit(() -> create("e", folder.resolve("e.env"))), threads.submit(() -> cleanUp()));
         sandbox.await(exchanges -> count("POST", 423) >= 2 && count("DELETE", 423) >= 3);
         assertEquals(4, sandbox.neon().branches().size());
         ofAnother.polled();
@@ -196,7 +217,7 @@ class AtOnceTest {
         assertEquals(12, Cli.json(result.out()).path("failed").size());
         assertEquals(8, Cli.json(result.out()).path("deleted").size());
         assertEquals(13, sandbox.neon().branches().size());
-        assertTrue(result.err().matches("Deleted (?s:.*)\nCould not list the branches of Amplify app [^\n]*AccessDeniedException[^\n]*\n"
+        assertTrue(result.err().matches("(?s:.*)\nCould not list the branches of Amplify app [^\n]*AccessDeniedException[^\n]*\n"
                 + "neon-ci: 12 of 20 orphans could not be deleted; run again later.\n"), result.err());
     }
 
@@ -216,10 +237,11 @@ class AtOnceTest {
             case "stalled" -> sandbox.fail("DELETE", "-", -1, Fault.stall());
             default -> sandbox.latency(Duration.ofMillis(400));
         }
-        long start = System.nanoTime();
         Cli.Result result = cleanUp("--max-deletions", "40", "--wait", "3s", "--output", "json");
         assertEquals(1, result.exitCode(), result.err());
-        sandbox.exchanges().forEach(exchange -> assertTrue(exchange.start() - start < Duration.ofSeconds(4).toNanos(), exchange::toString));
+        // The time begins before the first request; a machine that is busy may take up the last ones late.
+        long latest = sandbox.exchanges().stream().mapToLong(Exchange::start).min().orElseThrow() + Duration.ofSeconds(5).toNanos();
+        sandbox.exchanges().forEach(exchange -> assertTrue(exchange.start() < latest, exchange::toString));
         JsonNode report = Cli.json(result.out());
         assertEquals(40, report.path("deleted").size() + report.path("failed").size());
         assertEquals(sandbox.neon().branches().size() - 1, report.path("failed").size());
