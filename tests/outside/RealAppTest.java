@@ -1,3 +1,4 @@
+//SOURCES Readme.java
 //SOURCES Rehearsal.java
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
@@ -89,14 +90,10 @@ class RealAppTest {
         }
     }
 
-    /** Returns the README's buildspec for a frontend, with a migration before the build; there is no lock file to install from. */
-    private static String buildspec() throws IOException {
-        Matcher matcher = Pattern.compile("(?ms)^```yaml\n(version: 1\nfrontend:.*?)^```$").matcher(Files.readString(Path.of("README.md")));
-        assertTrue(matcher.find());
-        return matcher.group(1).replace("- npm ci\n", """
-                - npm install --no-audit --no-fund
-                        - (set -a; . ./.env; npx node-pg-migrate up -d DATABASE_URL_UNPOOLED)
-                """);
+    /** Returns the README's buildspec for a frontend; there is no lock file to install from. */
+    private static String buildspec() {
+        assertTrue(Readme.frontendOnly().contains("- npm ci\n"));
+        return Readme.frontendOnly().replace("- npm ci\n", "- npm install --no-audit --no-fund\n");
     }
 
     /** Starts the app's production server, with nothing in its environment of what the build had, and returns what its page says. */
