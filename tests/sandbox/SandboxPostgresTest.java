@@ -26,8 +26,8 @@ class SandboxPostgresTest {
 
     private static final List<String> CUSTOMERS = List.of("Alder Books", "Birch Bikes", "Cedar Cinema");
 
-    /** PostgreSQL's code for a login that may not do this: https://www.postgresql.org/docs/17/errcodes-appendix.html. */
-    private static final String NOT_ALLOWED = "42501";
+    /** PostgreSQL's codes: https://www.postgresql.org/docs/17/errcodes-appendix.html. */
+    private static final String NO_SUCH_DATABASE = "3D000";
     private static final String WRONG_PASSWORD = "28P01";
 
     private static SandboxPostgres postgres;
@@ -55,13 +55,14 @@ class SandboxPostgresTest {
     }
 
     @Test
-    void a_login_reaches_its_own_branch_only() {
+    void a_branch_has_its_names_from_neon_and_its_address_leads_to_no_other() {
         neon.add("one");
         neon.add("other");
         String one = neon.connectionString("one");
-        assertRefused(NOT_ALLOWED, one.replace("/neondb." + neon.branch("one").id, "/neondb." + neon.branch("other").id));
-        assertRefused(NOT_ALLOWED, one.replace("/neondb." + neon.branch("one").id, "/neondb." + neon.branch("production").id));
-        assertRefused(NOT_ALLOWED, one.replace("/neondb." + neon.branch("one").id, "/postgres"));
+        assertTrue(one.startsWith("postgresql://neondb_owner:") && one.contains("/neondb?"));
+        for (String elsewhere : List.of("/neondb." + neon.branch("other").id, "/neondb." + neon.branch("production").id, "/postgres")) {
+            assertRefused(NO_SUCH_DATABASE, one.replace("/neondb?", elsewhere + "?"));
+        }
     }
 
     @Test
