@@ -45,6 +45,7 @@ import software.amazon.awssdk.http.SdkHttpResponse;
 import software.amazon.awssdk.http.apache.ApacheHttpClient;
 import software.amazon.awssdk.http.apache.ProxyConfiguration;
 import software.amazon.awssdk.http.urlconnection.UrlConnectionHttpClient;
+import software.amazon.awssdk.thirdparty.jackson.core.JsonParseException;
 import software.amazon.awssdk.utils.ProxyConfigProvider;
 
 /**
@@ -286,6 +287,7 @@ final class Http {
         String reason = cause(e, GeneralSecurityException.class).isPresent() ? NOT_TRUSTED + Secret.clean(rootMessage(e))
                 : cause instanceof UnknownHostException ? "unknown host"
                 : cause instanceof SocketTimeoutException ? "timed out"
+                : cause instanceof JsonParseException ? NOT_NEONS
                 : cause instanceof StackOverflowError ? "its answer does not end"
                 : refused.find() ? "refused with " + refused.group(1)
                 : cause.getMessage() == null ? "no connection" : Secret.clean(cause.getMessage());
