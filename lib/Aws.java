@@ -89,6 +89,7 @@ final class Aws {
     private final Consumer<String> say;
     private final Consumer<String> verbose;
     private AwsCredentialsProvider credentials;
+    private volatile Throwable latest;
 
     /**
      * Opens nothing yet.
@@ -195,7 +196,8 @@ final class Aws {
                 throw new Failure("Could not " + what + ": AWS's answer holds none; run again later.");
             }
             return new Secret(parameter.value());
-        } catch (SdkException e) {
+        } catch (SdkException thrown) {
+            SdkException e = trouble(thrown);
             throw failure(what, e, "SSM", switch (code(e)) {
                 // The key goes by way of a file that is none, for a command line stays in the shell's history.
                 case "ParameterNotFound", "ParameterVersionNotFound" -> "check --api-key-param and --region, or store the key there with 'read"
@@ -245,7 +247,8 @@ final class Aws {
                     throw new Failure("Could not " + what + ": its pages go round in a circle; run again later.");
                 }
             }
-        } catch (SdkException e) {
+        } catch (SdkException thrown) {
+            SdkException e = trouble(thrown);
             String arn = "arn:" + PartitionMetadata.of(region).id() + ":amplify:" + region + ":ACCOUNT:apps/" + appId;
             throw failure(what, e, "AMPLIFY", switch (code(e)) {
                 case "NotFoundException" -> "check --app-id and --region";
@@ -258,8 +261,12 @@ final class Aws {
     }
 
     private <B extends AwsClientBuilder<B, C> & AwsSyncClientBuilder<B, C>, C> B configure(B builder, String service) {
+        latest = null;
         StandardRetryStrategy retries = DefaultRetryStrategy.standardStrategyBuilder().useClientDefaults(false).maxAttempts(TRIES)
-                .retryOnException(Aws::isWorthAnotherTry)
+                .retryOnException(e -> {
+                    latest = e;
+                    return isWorthAnotherTry(e);
+                })
                 .treatAsThrottling(e -> e instanceof SdkException failed && RetryUtils.isThrottlingException(failed))
                 .backoffStrategy(pauses(Duration.ofMillis(100))).throttlingBackoffStrategy(pauses(Duration.ofSeconds(1)))
                 .build();
@@ -276,6 +283,11 @@ final class Aws {
     private Optional<URI> address(String service) {
         return Stream.of("AWS_ENDPOINT_URL_" + service, "AWS_ENDPOINT_URL").map(environment).filter(Objects::nonNull).findFirst()
                 .map(address -> URI.create(address.replaceFirst("/+$", "")));
+    }
+
+    /** When there is no time left for another try, the reason for that try tells more than the time. */
+    private SdkException trouble(SdkException e) {
+        return e instanceof ApiCallTimeoutException && latest instanceof SdkException trouble ? trouble : e;
     }
 
     /** A read whose answer was cut off, made by a proxy, or lost behind one may be made again; the SDK corrects a clock meanwhile. */

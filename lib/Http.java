@@ -10,8 +10,8 @@ import java.net.SocketTimeoutException;
 import java.net.URI;
 import java.net.UnknownHostException;
 import java.nio.charset.StandardCharsets;
+import java.security.GeneralSecurityException;
 import java.security.NoSuchAlgorithmException;
-import java.security.cert.CertificateException;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.ZonedDateTime;
@@ -167,8 +167,12 @@ final class Http {
      * @return the last answer; null when {@code isDone} has told that the request need not be sent again
      */
     Answer send(String method, String path, String query, JsonNode body, BooleanSupplier isDone) {
+        Answer before = null;
         for (int attempt = 0; ; attempt++) {
-            Answer answer = pace() ? sendOnce(method, path, query, body) : over();
+            if (!pace()) {
+                return before == null ? over() : before;
+            }
+            Answer answer = sendOnce(method, path, query, body);
             boolean canHelp = answer.isTemporary()
                     || answer.isOutcomeUnknown() && !answer.isHopeless() && attempt + 1 < TRIES_WITHOUT_ANSWER;
             if (!canHelp || !pauseBeforeNext(attempt, answer)) {
@@ -177,6 +181,7 @@ final class Http {
             if (isDone != null && answer.isOutcomeUnknown() && isDone.getAsBoolean()) {
                 return null;
             }
+            before = answer;
         }
     }
 
@@ -278,7 +283,7 @@ final class Http {
     static String reason(Throwable e, URI address) {
         Throwable cause = cause(e, IOException.class).orElse(e);
         Matcher refused = REFUSED_BY_PROXY.matcher(String.valueOf(cause.getMessage()));
-        String reason = cause(e, CertificateException.class).isPresent() ? NOT_TRUSTED + Secret.clean(rootMessage(e))
+        String reason = cause(e, GeneralSecurityException.class).isPresent() ? NOT_TRUSTED + Secret.clean(rootMessage(e))
                 : cause instanceof UnknownHostException ? "unknown host"
                 : cause instanceof SocketTimeoutException ? "timed out"
                 : cause instanceof StackOverflowError ? "its answer does not end"
@@ -290,7 +295,7 @@ final class Http {
 
     /** Tells whether a request would fail the same way again: people have to see to certificates, and to what a proxy lets pass. */
     static boolean isHopeless(Throwable e) {
-        return cause(e, CertificateException.class).isPresent()
+        return cause(e, GeneralSecurityException.class).isPresent()
                 || cause(e, IOException.class).map(thrown -> REFUSED_BY_PROXY.matcher(String.valueOf(thrown.getMessage())))
                         .filter(refused -> refused.find() && refused.group(1).startsWith("4")).isPresent();
     }

@@ -86,6 +86,7 @@ class ContractTest {
         succeed("create-branch", "--branch-name", "masked", "--masking-rules", rules);
         succeed("create-branch", "--branch-name", "masked", "--masking-rules", rules);
         sandbox.neon().maximumPageSize(2);
+        succeed("cleanup-branches", "--grace", "30d");
         succeed("cleanup-branches");
         assertEquals(2, sandbox.neon().branches().size());
 
