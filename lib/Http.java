@@ -64,7 +64,7 @@ final class Http {
     static final int NONE = 0;
 
     /** The reason where there was an answer, which a proxy or a portal may have made. */
-    static final String NOT_NEONS = "something else answered";
+    static final String ANOTHERS = "something else answered";
 
     /** The reason where nothing was sent, since the run has to end. */
     static final String NO_TIME_LEFT = "there is no time left";
@@ -168,12 +168,8 @@ final class Http {
      * @return the last answer; null when {@code isDone} has told that the request need not be sent again
      */
     Answer send(String method, String path, String query, JsonNode body, BooleanSupplier isDone) {
-        Answer before = null;
         for (int attempt = 0; ; attempt++) {
             Answer answer = sendOnce(method, path, query, body);
-            if (answer.reason().equals(NO_TIME_LEFT) && before != null) {
-                return before;
-            }
             boolean canHelp = answer.isTemporary()
                     || answer.isOutcomeUnknown() && !answer.isHopeless() && attempt + 1 < TRIES_WITHOUT_ANSWER;
             if (!canHelp || !pauseBeforeNext(attempt, answer)) {
@@ -182,7 +178,6 @@ final class Http {
             if (isDone != null && answer.isOutcomeUnknown() && isDone.getAsBoolean()) {
                 return null;
             }
-            before = answer;
         }
     }
 
@@ -227,7 +222,7 @@ final class Http {
             // Only the answer for a branch that was gone already has no body.
             boolean isNeons = body.isObject() || !head.isSuccessful() || head.statusCode() == 204 && method == SdkHttpMethod.DELETE;
             return new Answer(isNeons ? head.statusCode() : NONE, body, body.path("request_id").asText(requestId),
-                    retryAfter(head.firstMatchingHeader("Retry-After").orElse("")), isNeons ? "" : NOT_NEONS, false);
+                    retryAfter(head.firstMatchingHeader("Retry-After").orElse("")), isNeons ? "" : ANOTHERS, false);
         } catch (IOException | UncheckedIOException | StackOverflowError e) {
             return new Answer(NONE, MissingNode.getInstance(), requestId, null, limit.isDone() ? "timed out" : reason(e, request.httpRequest().getUri()), isHopeless(e));
         } finally {
@@ -281,7 +276,8 @@ final class Http {
         String reason = cause(e, GeneralSecurityException.class).isPresent() ? NOT_TRUSTED + Secret.clean(rootMessage(e))
                 : cause instanceof UnknownHostException ? "unknown host"
                 : cause instanceof SocketTimeoutException ? "timed out"
-                : cause instanceof StackOverflowError ? "its answer does not end"
+                : cause(e, StackOverflowError.class).isPresent() ? "its answer does not end"
+                : cause.getClass().getSimpleName().startsWith("Json") ? ANOTHERS
                 : refused.find() ? "refused with " + refused.group(1)
                 : cause.getMessage() == null ? "no connection" : Secret.clean(cause.getMessage());
         return proxy(address).address() instanceof InetSocketAddress proxy
@@ -369,7 +365,7 @@ final class Http {
 
     /**
      * Keeps below Neon's limits: each request takes the next place in a timetable, and waits for its time. Returns false when that is after
-     * the end of the run.
+     * the end of the run. What comes right after a wait may come a moment later: it tells what was waited for.
      */
     private boolean pace() {
         long due = System.nanoTime();
@@ -383,7 +379,8 @@ final class Http {
             requestNanos[requests++ % REQUESTS_A_MINUTE] = due;
         }
         Duration pause = Duration.ofNanos(Math.max(0, due - System.nanoTime()));
-        return pause(pause, "neon-ci asks Neon for no more than " + REQUESTS_A_MINUTE + " things a minute; going on");
+        return pause.isZero() ? !deadline.left().plusSeconds(1).isNegative()
+                : pause(pause, "neon-ci asks Neon for no more than " + REQUESTS_A_MINUTE + " things a minute; going on");
     }
 
     private static void sleep(Duration duration) {

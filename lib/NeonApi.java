@@ -342,7 +342,7 @@ final class NeonApi {
         if (answer.status() == Http.NONE) {
             throw new Failure("Could not " + what + switch (answer.reason()) {
                 case Http.NO_TIME_LEFT -> " within --wait; run again, which goes on where this run stopped, or give it longer with --wait.";
-                case Http.NOT_NEONS -> ": " + host + " answered with something that is not Neon's (request " + answer.requestId()
+                case Http.ANOTHERS -> ": " + host + " answered with something that is not Neon's (request " + answer.requestId()
                         + "); check --api-host and any proxy, or run again later.";
                 default -> ": no answer from " + host + " (" + answer.reason() + "); " + Http.advice(answer.reason()) + ".";
             });
