@@ -87,7 +87,8 @@ final class NeonApi {
              -> change what was asked for, or ask Neon's support about the request
             """;
 
-    /** How often a wait is said; each new branch takes a moment, which is not worth a line. */
+    /** When a wait is said for the first time, and how often then; each new branch takes a moment, which is not worth a line. */
+    private static final Duration FIRST_LINE = Duration.ofSeconds(1);
     private static final Duration BETWEEN_LINES = Duration.ofSeconds(3);
 
     private final Http http;
@@ -291,7 +292,8 @@ final class NeonApi {
     private void pauseBeforeNextLook(Branch branch, String waitsFor, long startNanos) {
         Duration waited = Duration.ofNanos(System.nanoTime() - startNanos);
         Duration pause = Duration.ofMillis(Math.min(100 + waited.toMillis() / 10, 1000));
-        boolean isWorthALine = waited.dividedBy(BETWEEN_LINES) < waited.plus(pause).dividedBy(BETWEEN_LINES);
+        Duration sinceLine = waited.plus(BETWEEN_LINES).minus(FIRST_LINE);
+        boolean isWorthALine = sinceLine.dividedBy(BETWEEN_LINES) < sinceLine.plus(pause).dividedBy(BETWEEN_LINES);
         if (isWorthALine) {
             say.accept("Waiting for Neon branch '" + branch.name() + "' to be ready: " + clean(waitsFor) + ".");
         }
