@@ -181,7 +181,8 @@ class NeonCi implements Callable<Integer> {
         String argument = e.getUnmatched().get(0);
         Matcher known = Pattern.compile("--[a-z-]+|-[A-Za-z]").matcher(argument);
         if (!known.lookingAt()) {
-            return argument.startsWith("-") ? "There is an unknown option." : "There is an argument too many; a value with spaces needs quotes.";
+            return argument.startsWith("-") ? "There is an unknown option."
+                    : "There is an argument too many; a value with spaces needs quotes.";
         }
         String option = known.group();
         List<String> likely = option.startsWith("--") ? e.getSuggestions() : List.of();
