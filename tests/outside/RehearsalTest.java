@@ -10,6 +10,7 @@ import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.regex.Pattern;
@@ -102,6 +103,11 @@ class RehearsalTest {
         sandbox.aws().removeBranch("feature/login");
         Rehearsal.Build build = rehearsal.build(amplifyYml, "main", Map.of());
         assertTrue(build.isDeployed(), build.log());
+        assertTrue(build.log().contains("'" + APP + "-feature/login' (" + sandbox.neon().branch(APP + "-feature/login").id + ") expires on "),
+                build.log());
+        sandbox.neon().passTime(Duration.ofDays(2));
+        assertTrue(sandbox.neon().hasBranch(APP + "-feature/login"));
+        sandbox.neon().passTime(Duration.ofDays(2));
         assertFalse(sandbox.neon().hasBranch(APP + "-feature/login"));
         assertTrue(sandbox.neon().hasBranch(APP + "-pr-7"));
         assertTrue(sandbox.neon().hasBranch("production"));
