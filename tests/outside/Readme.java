@@ -3,7 +3,7 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.regex.MatchResult;
+import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /** The README as a reader takes it: its blocks to copy, its tables, and the buildspecs that it says how to make of amplify.yml. */
@@ -37,7 +37,7 @@ final class Readme {
 
     /** Returns the texts that stand in backticks. */
     static List<String> quoted(String text) {
-        return Pattern.compile("`([^`]+)`").matcher(text).results().map((MatchResult code) -> code.group(1)).toList();
+        return Pattern.compile("`([^`\n]+)`").matcher(text).results().map(code -> code.group(1)).toList();
     }
 
     /** Returns amplify.yml without its backend, and with the frontend's phases of the README before those that stay. */
@@ -62,7 +62,7 @@ final class Readme {
     }
 
     private static String literal(String replacement) {
-        return java.util.regex.Matcher.quoteReplacement(replacement);
+        return Matcher.quoteReplacement(replacement);
     }
 
     private static String read(String file) {

@@ -10,9 +10,18 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.DynamicTest.dynamicTest;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import com.sun.net.httpserver.HttpsConfigurator;
+import com.sun.net.httpserver.HttpsServer;
 import java.io.IOException;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.KeyStore;
+import java.sql.Connection;
+import java.sql.ResultSet;
+import java.sql.SQLException;
+import java.sql.Statement;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -27,6 +36,8 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import javax.net.ssl.KeyManagerFactory;
+import javax.net.ssl.SSLContext;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -241,9 +252,74 @@ class ReadmeTest {
         }
     }
 
+    @Test
+    void lets_java_trust_a_companys_certificate_authority() throws Exception {
+        List<String> lines = Readme.quoted(Readme.TEXT).stream().filter(code -> code.matches("(?s)keytool .*|export JAVA_TOOL_OPTIONS=.*")).toList();
+        String err = behindACompanysCertificate(String.join("\n", lines));
+        assertTrue(err.contains("Neon answered 401"), err);
+    }
+
+    /** Runs neon-ci, after these lines of a shell, where Neon has a certificate that only the holder of company.pem trusts. */
+    private String behindACompanysCertificate(String lines) throws Exception {
+        Path keys = folder.resolve("keys.p12");
+        String java = Path.of(System.getProperty("java.home"), "bin").toString();
+        String environment = "set -e; PATH='" + java + "':$PATH; ";
+        Shell.Result made = Shell.run(folder, Map.of(), "bash", "-c", environment + """
+                rm -f company.* keys.p12
+                key="keytool -keystore keys.p12 -storepass changeit -alias company"
+                $key -genkeypair -keyalg EC -dname CN=localhost -ext san=dns:localhost
+                $key -exportcert -rfc -file company.pem""");
+        assertEquals(0, made.exitCode(), made.out() + made.err());
+        KeyManagerFactory managers = KeyManagerFactory.getInstance(KeyManagerFactory.getDefaultAlgorithm());
+        managers.init(KeyStore.getInstance(keys.toFile(), "changeit".toCharArray()), "changeit".toCharArray());
+        SSLContext context = SSLContext.getInstance("TLS");
+        context.init(managers.getKeyManagers(), null, null);
+        HttpsServer neon = HttpsServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
+        neon.setHttpsConfigurator(new HttpsConfigurator(context));
+        neon.createContext("/", exchange -> {
+            exchange.sendResponseHeaders(401, -1);
+            exchange.close();
+        });
+        neon.start();
+        try {
+            Map<String, String> variables = Map.of("AWS_APP_ID", SandboxAws.APP_ID, "AWS_BRANCH", "main", "NEON_PROJECT_ID", "p", "NEON_API_KEY",
+                    "napi_x", "NEON_API_HOST", "https://localhost:" + neon.getAddress().getPort());
+            String command = Stream.of(Shell.java("create-branch")).map(word -> "'" + word + "'").collect(Collectors.joining(" "));
+            return Shell.run(folder, variables, "bash", "-c", environment + lines + "\n" + command).err();
+        } finally {
+            neon.stop(0);
+        }
+    }
+
+    @Test
+    @Tag("slow")
+    void has_masking_rules_that_leave_no_row_as_it_was() throws Exception {
+        String rules = Files.writeString(folder.resolve("rules.json"), Readme.block("json", "masking_value")).toString();
+        try (Sandbox sandbox = Sandbox.start()) {
+            rows(sandbox, "production", "alter table customers add column email text not null default 'someone@shop.example'");
+            Cli.Result result = Cli.create(sandbox, folder.resolve(".env"), "--masking-rules", rules);
+            assertEquals(0, result.exitCode(), result.err());
+            List<String> masked = rows(sandbox, Cli.BRANCH, "select distinct name || ' ' || (email like '%@shop.example') from customers");
+            assertEquals(List.of("Someone false"), masked);
+        }
+    }
+
+    private static List<String> rows(Sandbox sandbox, String neonBranch, String sql) throws SQLException {
+        try (Connection connection = SandboxPostgres.connect(sandbox.neon().connectionString(neonBranch));
+                Statement statement = connection.createStatement()) {
+            List<String> rows = new ArrayList<>();
+            if (statement.execute(sql)) {
+                for (ResultSet found = statement.getResultSet(); found.next(); ) {
+                    rows.add(found.getString(1));
+                }
+            }
+            return rows;
+        }
+    }
+
     /** Each row of the table of troubles is what one of these situations prints, and each situation has its row. */
     @TestFactory
-    Stream<DynamicTest> explains_errors_in_the_words_they_are_printed_in() throws IOException {
+    Stream<DynamicTest> explains_errors_in_the_words_they_are_printed_in() throws Exception {
         List<String> outputs = troubles();
         List<Pattern> texts = Readme.rows("## Troubleshooting").stream().map(row -> Readme.quoted(row.get(0)).get(0))
                 .map(text -> Pattern.compile(Arrays.stream(text.split("…", -1)).map(Pattern::quote).collect(Collectors.joining(".+")))).toList();
@@ -255,7 +331,7 @@ class ReadmeTest {
     }
 
     /** Returns what is printed in each trouble. */
-    private List<String> troubles() throws IOException {
+    private List<String> troubles() throws Exception {
         Consumer<Sandbox> nothing = sandbox -> { };
         return List.of(
                 trouble(nothing, Map.of("DATABASE_URL", "postgresql://elsewhere"), "create-branch"),
@@ -277,6 +353,8 @@ class ReadmeTest {
                 trouble(sandbox -> Stream.iterate(0, i -> i < 21, i -> i + 1)
                         .forEach(i -> sandbox.neon().add(SandboxAws.APP_ID + "-old-" + i)), Map.of(), "cleanup-branches"),
                 trouble(sandbox -> sandbox.aws().removeBranches(), Map.of(), "cleanup-branches"),
+                trouble(nothing, Map.of("NEON_API_KEY_PARAM", "napi_" + "x".repeat(64)), "create-branch"),
+                behindACompanysCertificate(""),
                 withoutJBang());
     }
 
