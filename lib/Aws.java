@@ -191,7 +191,7 @@ final class Aws {
         String what = "read SSM parameter " + name + " in region " + region;
         findCredentials(what);
         try (SsmClient ssm = configure(SsmClient.builder(), "SSM").build()) {
-            Parameter parameter = ssm.getParameter(request -> request.name(name).withDecryption(true)).parameter();
+            Parameter parameter = ask(() -> ssm.getParameter(request -> request.name(name).withDecryption(true))).parameter();
             if (parameter == null || parameter.value() == null) {
                 throw new Failure("Could not " + what + ": AWS's answer holds none; run again later.");
             }
@@ -230,10 +230,11 @@ final class Aws {
         try (AmplifyClient amplify = configure(AmplifyClient.builder(), "AMPLIFY").build()) {
             for (String token = null; token == null || !token.isEmpty(); ) {
                 if (deadline.left().isNegative()) {
-                    throw new Failure("Could not " + what + " within --wait: there are over " + branches.size() + "; give it longer.");
+                    throw new Failure("Could not " + what + " within --wait: its list goes on; give it longer, or run again later.");
                 }
                 String next = token;
-                ListBranchesResponse page = amplify.listBranches(request -> request.appId(appId).maxResults(50).nextToken(next));
+                ListBranchesResponse page = ask(() -> amplify.listBranches(request -> request.appId(appId).maxResults(50)
+                        .nextToken(next)));
                 // The SDK would take a page without a list for an empty one, and a clean-up all branches for orphans.
                 if (!page.hasBranches()) {
                     throw new Failure("Could not " + what + ": AWS's answer holds no list; run again later.");
@@ -283,6 +284,15 @@ final class Aws {
     private Optional<URI> address(String service) {
         return Stream.of("AWS_ENDPOINT_URL_" + service, "AWS_ENDPOINT_URL").map(environment).filter(Objects::nonNull).findFirst()
                 .map(address -> URI.create(address.replaceFirst("/+$", "")));
+    }
+
+    /** The JDK goes a level deeper for each "100 Continue". */
+    private static <T> T ask(Supplier<T> request) {
+        try {
+            return request.get();
+        } catch (StackOverflowError e) {
+            throw SdkClientException.create("", e);
+        }
     }
 
     /** When there is no time left for another try, the reason for that try tells more than the time. */

@@ -5,6 +5,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.DirectoryIteratorException;
 import java.nio.file.DirectoryStream;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
@@ -23,6 +24,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ThreadLocalRandom;
+import java.util.concurrent.locks.LockSupport;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -59,6 +61,10 @@ final class EnvFile {
     private static final List<String> WINNERS = List.of(".env.local", ".env.production", STRONGEST);
 
     private static final String TEMPORARY_PREFIX = ".env.neon-ci-";
+    private static final String LOCK = TEMPORARY_PREFIX + "lock.tmp";
+
+    /** A file is written in a moment. */
+    private static final Duration ABANDONED = Duration.ofSeconds(10);
 
     /** Connection strings are shorter than this, so room for such an entry is room for the real one. */
     private static final String PLACEHOLDER = "x".repeat(1024);
@@ -107,24 +113,36 @@ final class EnvFile {
         entries.forEach((key, value) -> values.put(key, value.value()));
         try {
             Path file = followLinks();
-            String content;
-            String merged;
-            do {
-                content = read(file);
-                merged = merge(content, values);
-            } while (!merged.equals(content) && !replace(file, content, merged));
+            Path lock = lock(file.getParent());
+            try {
+                String content = read(file);
+                String merged = merge(content, values);
+                if (!merged.equals(content)) {
+                    replace(file, merged);
+                }
+            } finally {
+                Files.deleteIfExists(lock);
+            }
         } catch (IOException | Failure e) {
             throw failure(e);
         }
     }
 
-    /** Returns false, and has changed nothing, if another run has changed the file meanwhile. */
-    private boolean replace(Path file, String content, String merged) throws IOException {
+    /** Lets one run at a time write in a folder, so that none loses what another sets. A lock left by a run that was killed soon ends. */
+    private static Path lock(Path folder) throws IOException {
+        while (true) {
+            try {
+                return Files.createFile(folder.resolve(LOCK));
+            } catch (FileAlreadyExistsException e) {
+                deleteLeftOvers(folder);
+                LockSupport.parkNanos(Duration.ofMillis(10).toNanos());
+            }
+        }
+    }
+
+    private static void replace(Path file, String merged) throws IOException {
         Path temporary = writeTemporary(file, merged);
         try {
-            if (!read(file).equals(content)) {
-                return false;
-            }
             Files.move(temporary, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
         } catch (FileSystemException e) {
             if (!Files.isWritable(file)) {
@@ -135,7 +153,6 @@ final class EnvFile {
         } finally {
             Files.deleteIfExists(temporary);
         }
-        return true;
     }
 
     /**
@@ -375,7 +392,7 @@ final class EnvFile {
 
     /** A run that was killed between writing and moving left its temporary file, and in it a password. */
     private static void deleteLeftOvers(Path folder) {
-        Instant abandoned = Instant.now().minus(Duration.ofMinutes(1));
+        Instant abandoned = Instant.now().minus(ABANDONED);
         try (DirectoryStream<Path> temporaries = Files.newDirectoryStream(folder, TEMPORARY_PREFIX + "*.tmp")) {
             for (Path temporary : temporaries) {
                 if (Files.getLastModifiedTime(temporary).toInstant().isBefore(abandoned)) {

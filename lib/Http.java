@@ -64,7 +64,7 @@ final class Http {
     static final int NONE = 0;
 
     /** The reason where there was an answer, which a proxy or a portal may have made. */
-    static final String NOT_NEONS = "something else answered";
+    static final String ANOTHERS = "something else answered";
 
     /** How a reason begins that people have to do something about, with what is wrong with the certificate after it. */
     static final String NOT_TRUSTED = "its certificate is not trusted: ";
@@ -167,10 +167,9 @@ final class Http {
      * @return the last answer; null when {@code isDone} has told that the request need not be sent again
      */
     Answer send(String method, String path, String query, JsonNode body, BooleanSupplier isDone) {
-        Answer before = null;
         for (int attempt = 0; ; attempt++) {
             if (!pace()) {
-                return before == null ? over() : before;
+                return over();
             }
             Answer answer = sendOnce(method, path, query, body);
             boolean canHelp = answer.isTemporary()
@@ -181,7 +180,6 @@ final class Http {
             if (isDone != null && answer.isOutcomeUnknown() && isDone.getAsBoolean()) {
                 return null;
             }
-            before = answer;
         }
     }
 
@@ -232,7 +230,7 @@ final class Http {
             // Only the answer for a branch that was gone already has no body.
             boolean isNeons = body.isObject() || !head.isSuccessful() || head.statusCode() == 204 && method == SdkHttpMethod.DELETE;
             return new Answer(isNeons ? head.statusCode() : NONE, body, body.path("request_id").asText(requestId),
-                    retryAfter(head.firstMatchingHeader("Retry-After").orElse("")), isNeons ? "" : NOT_NEONS, false);
+                    retryAfter(head.firstMatchingHeader("Retry-After").orElse("")), isNeons ? "" : ANOTHERS, false);
         } catch (IOException | UncheckedIOException | StackOverflowError e) {
             return new Answer(NONE, MissingNode.getInstance(), requestId, null, limit.isDone() ? "timed out" : reason(e, request.httpRequest().getUri()), isHopeless(e));
         } finally {
@@ -286,7 +284,8 @@ final class Http {
         String reason = cause(e, GeneralSecurityException.class).isPresent() ? NOT_TRUSTED + Secret.clean(rootMessage(e))
                 : cause instanceof UnknownHostException ? "unknown host"
                 : cause instanceof SocketTimeoutException ? "timed out"
-                : cause instanceof StackOverflowError ? "its answer does not end"
+                : cause(e, StackOverflowError.class).isPresent() ? "its answer does not end"
+                : cause.getClass().getSimpleName().startsWith("Json") ? ANOTHERS
                 : refused.find() ? "refused with " + refused.group(1)
                 : cause.getMessage() == null ? "no connection" : Secret.clean(cause.getMessage());
         return proxy(address).address() instanceof InetSocketAddress proxy
@@ -384,7 +383,7 @@ final class Http {
 
     /**
      * Keeps below Neon's limits: each request takes the next place in a timetable, and waits for its time. Returns false when that is after
-     * the end of the run.
+     * the end of the run. What comes right after a wait may come a moment later: it tells what was waited for.
      */
     private boolean pace() {
         long due = System.nanoTime();
@@ -397,7 +396,9 @@ final class Http {
             }
             requestNanos[requests++ % REQUESTS_A_MINUTE] = due;
         }
-        return pause(Duration.ofNanos(Math.max(0, due - System.nanoTime())), KEEPING_BELOW);
+        Duration pause = Duration.ofNanos(Math.max(0, due - System.nanoTime()));
+        return pause.isZero() ? !deadline.left().plusSeconds(1).isNegative()
+                : pause(pause, KEEPING_BELOW);
     }
 
     private static void sleep(Duration duration) {

@@ -137,7 +137,8 @@ final class NeonApi {
              -> change what was asked for, or ask Neon's support about the request
             """;
 
-    /** How often a wait is said; each new branch takes a moment, which is not worth a line. */
+    /** When a wait is said for the first time, and how often then; each new branch takes a moment, which is not worth a line. */
+    private static final Duration FIRST_LINE = Duration.ofSeconds(1);
     private static final Duration BETWEEN_LINES = Duration.ofSeconds(3);
 
     private final Http http;
@@ -352,7 +353,7 @@ final class NeonApi {
             return false;
         }
         if (answer.isSuccess() && !answer.body().has("branch")) {
-            answer = new Http.Answer(Http.NONE, answer.body(), answer.requestId(), null, Http.NOT_NEONS, false);
+            answer = new Http.Answer(Http.NONE, answer.body(), answer.requestId(), null, Http.ANOTHERS, false);
         }
         try {
             require(answer, what);
@@ -483,7 +484,8 @@ final class NeonApi {
     private void pauseBeforeNextLook(Branch branch, String what, String waitsFor, long startNanos) {
         Duration waited = Duration.ofNanos(System.nanoTime() - startNanos);
         Duration pause = Duration.ofMillis(Math.min(100 + waited.toMillis() / 10, 1000));
-        boolean isWorthALine = waited.dividedBy(BETWEEN_LINES) < waited.plus(pause).dividedBy(BETWEEN_LINES);
+        Duration sinceLine = waited.plus(BETWEEN_LINES).minus(FIRST_LINE);
+        boolean isWorthALine = sinceLine.dividedBy(BETWEEN_LINES) < sinceLine.plus(pause).dividedBy(BETWEEN_LINES);
         if (isWorthALine) {
             say.accept("Waiting for Neon branch '" + branch.name() + "' to be " + what + ": " + clean(waitsFor) + ".");
         }
@@ -534,7 +536,7 @@ final class NeonApi {
         if (answer.status() == Http.NONE) {
             throw new Failure("Could not " + what + switch (answer.reason()) {
                 case Deadline.OVER -> " within --wait; run again, which goes on where this run stopped, or give it longer with --wait.";
-                case Http.NOT_NEONS -> ": " + host + " answered with something that is not Neon's (request " + answer.requestId()
+                case Http.ANOTHERS -> ": " + host + " answered with something that is not Neon's (request " + answer.requestId()
                         + "); check --api-host and any proxy, or run again later.";
                 default -> ": no answer from " + host + " (" + answer.reason() + "); " + Http.advice(answer.reason()) + ".";
             });

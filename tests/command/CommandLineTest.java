@@ -77,6 +77,7 @@ class CommandLineTest {
     @CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
             --branch-name     | ``       | it must not be blank
             --parent-branch   | ``       | it must not be blank
+            --masking-rules   | ``       | it must not be blank
             --role-name       | ` `      | it must not be blank
             --database-name   | ``       | it must not be blank
             --env-file        | ``       | it must not be blank
