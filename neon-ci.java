@@ -22,28 +22,36 @@
 //SOURCES lib/Aws.java
 //SOURCES lib/BranchName.java
 //SOURCES lib/CleanupPlan.java
+//SOURCES lib/CleanupReport.java
+//SOURCES lib/ConnectionString.java
 //SOURCES lib/Deadline.java
 //SOURCES lib/EnvFile.java
 //SOURCES lib/Failure.java
+//SOURCES lib/GitBranch.java
 //SOURCES lib/Http.java
 //SOURCES lib/InParallel.java
+//SOURCES lib/Login.java
+//SOURCES lib/MaskingRules.java
 //SOURCES lib/NeonApi.java
+//SOURCES lib/Protection.java
+//SOURCES lib/Removal.java
 //SOURCES lib/Secret.java
 //SOURCES lib/SharedOptions.java
 
+import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
-import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.Callable;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Future;
 import java.util.concurrent.FutureTask;
 import java.util.regex.Matcher;
@@ -195,17 +203,11 @@ class CreateBranch implements Callable<Integer> {
 
     private static final Duration LONGEST_LIFE = Duration.ofDays(30);
 
-    /** Roles that Neon itself makes, and no application connects as. */
-    private static final Set<String> NEONS_OWN_ROLES = Set.of("authenticator", "anonymous", "authenticated");
-
-    private static final String USUAL_ROLE = "neondb_owner";
-    private static final String USUAL_DATABASE = "neondb";
-
     @Mixin
     private SharedOptions shared;
 
     @Option(names = "--branch-name", paramLabel = "NAME",
-            description = "Amplify branch. Required. Default: $AWS_BRANCH.")
+            description = "Amplify branch. Required. Default: $AWS_BRANCH, or outside a build the Git branch that is checked out.")
     private String amplifyBranch;
 
     @Option(names = {"--parent-branch", "--parent-branch-id"}, paramLabel = "BRANCH",
@@ -213,11 +215,11 @@ class CreateBranch implements Callable<Integer> {
     private String parentBranch;
 
     @Option(names = "--role-name", paramLabel = "NAME",
-            description = "Role to connect as. Default: " + USUAL_ROLE + ", or the only role.")
+            description = "Role to connect as. Default: " + Login.USUAL_ROLE + ", or the only role.")
     private String roleName;
 
     @Option(names = "--database-name", paramLabel = "NAME",
-            description = "Database to connect to. Default: " + USUAL_DATABASE + ", or the only database.")
+            description = "Database to connect to. Default: " + Login.USUAL_DATABASE + ", or the only database.")
     private String databaseName;
 
     @Option(names = "--suspend-timeout", paramLabel = "SECONDS", defaultValue = "0",
@@ -233,6 +235,10 @@ class CreateBranch implements Callable<Integer> {
     @Option(names = "--schema-only", description = "Branch the parent's schema without its data.")
     private boolean schemaOnly;
 
+    @Option(names = "--masking-rules", paramLabel = "FILE",
+            description = "Let Neon mask a new branch's rows, by the JSON rules in this file, before anyone can connect (beta at Neon).")
+    private String maskingRules;
+
     @Option(names = "--reset", description = "If the branch exists, reset it to its parent's current state; its own data is lost.")
     private boolean reset;
 
@@ -241,99 +247,287 @@ class CreateBranch implements Callable<Integer> {
     private List<String> envFiles;
 
     @Option(names = "--env-var", paramLabel = "NAME", defaultValue = "DATABASE_URL",
-            description = "Variable for the pooled connection string; the direct one, for migrations, goes to NAME_UNPOOLED."
-                    + " Default: ${DEFAULT-VALUE}.")
+            description = "Variable for the pooled connection string. Default: ${DEFAULT-VALUE}.")
     private String envVar;
 
+    @Option(names = "--unpooled-env-var", paramLabel = "NAME",
+            description = "Variable for the direct connection string, which migrations want. Default: that of --env-var with _UNPOOLED.")
+    private String unpooledEnvVar;
+
     private final InParallel inParallel = new InParallel();
+
+    /** Null for a branch that is not to be masked. */
+    private ArrayNode rules;
+
+    private boolean isCheckedOut;
     private NeonApi neon;
     private List<NeonApi.Branch> branches;
-    private String name;
+    private NeonApi.Branch parent;
 
     @Override
     public Integer call() {
         check();
-        envFiles.forEach(file -> envFile(file).check(List.of(envVar, unpooledVar()), !shared.dryRun));
-        name = BranchName.of(shared.appId, amplifyBranch);
+        if (isCheckedOut) {
+            shared.say("Taking the Git branch that is checked out, '" + amplifyBranch + "'.");
+        }
+        // Production's own database is never masked.
+        rules = maskingRules == null || isProduction() ? null : MaskingRules.read(maskingRules);
+        EnvFile.requireWinners(envFiles, variables());
+        envFiles.forEach(file -> new EnvFile(Path.of(file)).check(variables(), !shared.dryRun));
         neon = shared.neon(inParallel);
         branches = neon.listProjectBranches();
-        Optional<NeonApi.Branch> existing = branches.stream().filter(branch -> branch.name().equals(name)).findFirst();
-        return shared.dryRun ? dryRun(existing) : run(existing);
+        parent = parent();
+        String name = isProduction() ? parent.name() : BranchName.of(shared.appId, amplifyBranch);
+        Optional<NeonApi.Branch> existing = isProduction() ? Optional.of(parent)
+                : branches.stream().filter(branch -> branch.name().equals(name)).findFirst();
+        existing.ifPresentOrElse(this::requireUsable, this::requireNoVariables);
+        if (shared.dryRun) {
+            dryRun(name, existing);
+        } else {
+            run(name, existing);
+        }
+        return CommandLine.ExitCode.OK;
     }
 
-    private int run(Optional<NeonApi.Branch> existing) {
-        Optional<NeonApi.NewBranch> made = existing.isPresent() ? Optional.empty() : create(parent());
+    private void run(String name, Optional<NeonApi.Branch> existing) {
+        Optional<NeonApi.NewBranch> made = existing.isPresent() ? Optional.empty() : create(name);
         NeonApi.Branch branch = made.map(NeonApi.NewBranch::branch).or(() -> existing).or(() -> neon.findBranch(name))
                 .orElseThrow(() -> new Failure("Neon branch '" + name + "' was deleted while it was set up; run again."));
-        Map<String, Secret> entries = made.isPresent() ? connect(made.get()) : reuse(branch);
-        envFiles.forEach(file -> envFile(file).write(entries));
-        shared.say("Wrote " + String.join(" and ", entries.keySet()) + " to " + fileNames() + ".");
-        report(branch.id(), branch.parentId(), made.isPresent(),
-                expiresIn == null || made.isPresent() ? branch.expiresAt() : expiresAt().toString());
-        return CommandLine.ExitCode.OK;
+        Map<String, Secret> entries = made.isPresent() ? connect(made.get()) : isProduction() ? use(branch) : reuse(branch);
+        envFiles.forEach(file -> new EnvFile(Path.of(file)).write(entries));
+        shared.say("Wrote " + String.join(" and ", entries.keySet()) + " to " + String.join(", ", envFiles) + ".");
+        report(branch, made.isPresent(), made.isPresent() ? branch.expiresAt() : expiry(branch));
     }
 
     /** Does all that changes nothing, and says the rest. */
-    private int dryRun(Optional<NeonApi.Branch> existing) {
-        NeonApi.Branch source = existing.orElseGet(this::parent);
-        NeonApi.Login login = login(source);
-        String doing = existing.isEmpty() ? "create Neon branch '" + name + "' from '" + source.name() + "'"
-                : (reset ? "reset" : "reuse") + " Neon branch '" + name + "' (" + source.id() + ")";
+    private void dryRun(String name, Optional<NeonApi.Branch> existing) {
+        NeonApi.Branch source = existing.orElse(parent);
+        Login login = login(source);
+        Optional<NeonApi.Masking> masking = existing.flatMap(this::masking);
+        boolean isMasked = masking.isEmpty() || masking.get().state().equals(NeonApi.Masking.DONE);
+        if (existing.isPresent() && isMasked && isAnyVariableSet()) {
+            requireOwn(entries(source, compute(source), login));
+        }
+        boolean isReset = existing.isPresent() && resetSource(source).isPresent();
+        String doing = isProduction() ? "use " + named(source) + " itself"
+                : existing.isPresent() ? (isReset ? "reset " : "reuse ") + named(source)
+                : "create Neon branch '" + name + "' from '" + source.name() + "'" + (rules == null ? "" : ", mask it");
         shared.say("Would " + doing + ", and write the connection strings of role '" + login.role() + "' and database '"
-                + login.database() + "' to " + fileNames() + ".");
-        report(existing.map(NeonApi.Branch::id).orElse(null), existing.isPresent() ? source.parentId() : source.id(), false,
-                expiresIn == null ? existing.map(NeonApi.Branch::expiresAt).orElse(null) : expiresAt().toString());
-        return CommandLine.ExitCode.OK;
+                + login.database() + "' to " + String.join(", ", envFiles) + ".");
+        NeonApi.Branch planned = existing.orElse(new NeonApi.Branch(null, name, parent.id(), "", false, false, null, false, true));
+        report(planned, false, expiry(planned));
     }
 
-    private Optional<NeonApi.NewBranch> create(NeonApi.Branch parent) {
+    private Optional<NeonApi.NewBranch> create(String name) {
         // A name the user gave may be wrong, and then nothing is created. Neon's usual names are not worth a request more.
         if (roleName != null || databaseName != null) {
             login(parent);
         }
-        Optional<NeonApi.NewBranch> made = neon.createProjectBranch(new NeonApi.BranchRequest(name, parent.id(), schemaOnly,
-                expiresIn == null ? null : expiresAt(), suspendTimeout, origin()));
-        made.ifPresent(created -> shared.say("Created " + named(created.branch()) + " from '" + parent.name() + "'."));
+        String expiresAt = expiry(new NeonApi.Branch("", name, parent.id(), "", false, false, null, false, true));
+        var request = new NeonApi.BranchRequest(name, parent.id(), schemaOnly, expiresAt, suspendTimeout, origin());
+        Optional<NeonApi.NewBranch> made = rules == null ? neon.createProjectBranch(request)
+                : neon.createProjectBranchAnonymized(request, rules);
+        made.ifPresent(created -> {
+            shared.say("Created " + named(created.branch()) + " from '" + parent.name() + "'.");
+            sayStays(created.branch(), expiresAt);
+        });
         return made;
     }
 
     private Map<String, Secret> connect(NeonApi.NewBranch made) {
         NeonApi.Branch branch = made.branch();
         neon.awaitReady(branch, made.operations());
-        if (!made.hasCompute()) {
-            neon.awaitReady(branch, neon.createProjectEndpoint(branch.id(), suspendTimeout));
+        if (rules != null) {
+            sayMasked(neon.awaitAnonymized(branch));
         }
-        return entries(branch, chooseLogin(branch, made.roles(), made.databases()));
+        NeonApi.Compute compute = made.compute().orElseGet(() -> createCompute(branch));
+        return requireOwn(entries(branch, compute, chooseLogin(branch, made.roles(), made.databases())));
+    }
+
+    /** Uses a branch as it is: production's. */
+    private Map<String, Secret> use(NeonApi.Branch branch) {
+        shared.say("Using " + named(branch) + " itself, since '" + amplifyBranch + "' is the production branch.");
+        neon.awaitReady(branch, List.of());
+        Future<NeonApi.Compute> compute = inParallel.start(() -> compute(branch));
+        Login login = login(branch);
+        return requireOwn(entries(branch, InParallel.await(compute), login));
     }
 
     private Map<String, Secret> reuse(NeonApi.Branch branch) {
-        Optional<String> parent = branches.stream().filter(other -> other.id().equals(branch.parentId())).map(NeonApi.Branch::name).findFirst();
-        shared.say("Reusing " + named(branch) + parent.map(from -> ", made from '" + from + "'").orElse("") + ".");
+        sayReuse(branch);
         neon.awaitReady(branch, List.of());
-        if (reset) {
-            if (branch.parentId() == null) {
-                throw new Failure("Could not reset Neon branch '" + branch.name() + "': it has no parent; run without --reset.");
-            }
-            neon.awaitReady(branch, neon.restoreProjectBranch(branch.id(), branch.parentId()));
-            shared.say("Reset it to the current state of '" + parent.orElse(branch.parentId()) + "'; its own data is gone.");
+        requireMasked(branch);
+        Future<Optional<NeonApi.Compute>> found = inParallel.start(() -> neon.readWriteCompute(branch.id()));
+        Login login = login(branch);
+        Optional<NeonApi.Compute> there = InParallel.await(found);
+        if (isAnyVariableSet()) {
+            // Before anything changes.
+            there.ifPresentOrElse(compute -> requireOwn(entries(branch, compute, login)), this::requireNoVariables);
         }
-        if (expiresIn != null) {
-            neon.updateProjectBranch(branch.id(), expiresAt());
-        }
-        Future<Boolean> hasCompute = inParallel.start(() -> neon.hasReadWriteCompute(branch.id()));
-        NeonApi.Login login = login(branch);
-        if (!InParallel.await(hasCompute)) {
-            neon.awaitReady(branch, neon.createProjectEndpoint(branch.id(), suspendTimeout));
-        }
-        return entries(branch, login);
+        setExpiry(branch);
+        boolean isReset = reset(branch);
+        there.filter(compute -> suspendTimeout != 0 && suspendTimeout != compute.suspendTimeoutSeconds()).ifPresent(compute ->
+                shared.say("Its compute keeps its own suspend timeout; --suspend-timeout is for a new one."));
+        NeonApi.Compute compute = there.orElseGet(() -> createCompute(branch));
+        return requireOwn(entries(branch, compute, isReset ? login(branch) : login));
     }
 
-    private Map<String, Secret> entries(NeonApi.Branch branch, NeonApi.Login login) {
-        Future<Secret> direct = inParallel.start(() -> neon.getConnectionURI(branch.id(), login, false));
+    /** Sees to it that nobody is handed unmasked rows: those of a branch that is to be masked, or that somebody has had masked. */
+    private void requireMasked(NeonApi.Branch branch) {
+        masking(branch).ifPresent(found -> {
+            boolean isMasked = found.state().equals(NeonApi.Masking.DONE);
+            if (rules != null && (isMasked ? !hasRules(branch) : found.hasStopped())) {
+                // With the rules of the file: Neon may have made the branch and refused one of them, or the file was mended since.
+                neon.updateMaskingRules(branch.id(), rules, found);
+                neon.startAnonymization(branch.id(), found);
+                shared.say("Masking it by " + maskingRules + ", since " + (isMasked ? "its own rules are for fewer columns"
+                        : "it is not masked yet") + ".");
+                isMasked = false;
+            }
+            sayMasked(isMasked ? found : neon.awaitAnonymized(branch));
+        });
+    }
+
+    /** Returns how far the masking of the branch has come; nothing if nobody wants it masked. */
+    private Optional<NeonApi.Masking> masking(NeonApi.Branch branch) {
+        // What is masked cannot be reset, so there is no need to ask about most branches.
+        if (isProduction() || rules == null && branch.isRestorable()) {
+            return Optional.empty();
+        }
+        Optional<NeonApi.Masking> masking = neon.getAnonymizedBranchStatus(branch.id());
+        if (rules != null && masking.isEmpty()) {
+            throw new Failure("Neon branch '" + branch.name() + "' holds its parent's rows as they are, since it was made without"
+                    + " --masking-rules; " + protection().reason(branch).map(reason -> "run without this option, since " + reason)
+                            .orElse("delete it in the Neon Console, and the next run makes it anew") + ".");
+        }
+        return masking;
+    }
+
+    private boolean hasRules(NeonApi.Branch branch) {
+        return MaskingRules.columns(neon.getMaskingRules(branch.id())).containsAll(MaskingRules.columns(rules));
+    }
+
+    private void sayMasked(NeonApi.Masking masking) {
+        shared.say("It is masked" + (masking.message().isEmpty() ? "" : ": " + masking.message()) + ".");
+    }
+
+    private void sayReuse(NeonApi.Branch branch) {
+        String made = branch.parentId() == null ? "" : ", made from '" + nameOf(branch.parentId()) + "'";
+        boolean isFromElsewhere = parentBranch != null && !parent.id().equals(branch.parentId()) && resetSource(branch).isEmpty();
+        shared.say("Reusing " + named(branch) + made + (branch.isSchemaOnly() ? ", without its parent's data" : "")
+                + (isFromElsewhere ? ", not from '" + parent.name() + "'"
+                        + (branch.isRestorable() ? "; --reset would bring it there" : "") : "") + ".");
+    }
+
+    /** Returns what the branch is to be reset to; nothing if it is not to be reset. */
+    private Optional<NeonApi.Branch> resetSource(NeonApi.Branch branch) {
+        // A masked branch that is there by now has just been made by another build: older ones were refused.
+        if (!reset || rules != null || isProduction() || protection().reason(branch).isPresent()) {
+            return Optional.empty();
+        }
+        if (branch.parentId() == null) {
+            throw new Failure("Could not reset Neon branch '" + branch.name() + "': it has no parent; run without --reset.");
+        }
+        return Optional.of(parentBranch != null ? parent
+                : branches.stream().filter(other -> other.id().equals(branch.parentId())).findFirst().orElse(parent));
+    }
+
+    private boolean reset(NeonApi.Branch branch) {
+        Optional<NeonApi.Branch> source = resetSource(branch);
+        source.ifPresent(from -> {
+            neon.awaitReady(branch, neon.restoreProjectBranch(branch.id(), from.id()));
+            shared.say("Reset it to the current state of '" + from.name() + "'; its own data is gone.");
+        });
+        if (reset && source.isEmpty()) {
+            protection().reason(branch).ifPresent(reason -> shared.say("Not resetting it: " + reason + "."));
+        }
+        return source.isPresent();
+    }
+
+    /** Returns when the branch is to expire: what the command line says, for one that may be lost. */
+    private String expiry(NeonApi.Branch branch) {
+        if (isProduction()) {
+            return branch.expiresAt();
+        }
+        // Neon takes whole seconds, and lets no branch with children expire.
+        boolean canExpire = expiresIn != null && protection().reason(branch).isEmpty() && !hasChild(branch);
+        return canExpire ? shared.start.plus(expiresIn).truncatedTo(ChronoUnit.SECONDS).toString() : null;
+    }
+
+    private void setExpiry(NeonApi.Branch branch) {
+        String expiry = expiry(branch);
+        if (!Objects.equals(expiry, branch.expiresAt())) {
+            neon.updateProjectBranch(branch.id(), expiry);
+            shared.say(expiry == null ? "It does not expire any more." : "It expires on " + expiry + ".");
+        }
+        sayStays(branch, expiry);
+    }
+
+    private void sayStays(NeonApi.Branch branch, String expiry) {
+        if (expiresIn != null && expiry == null) {
+            shared.say("Not letting it expire: " + protection().reason(branch).orElse("it has a child branch") + ".");
+        }
+    }
+
+    private NeonApi.Compute createCompute(NeonApi.Branch branch) {
+        neon.awaitReady(branch, neon.createProjectEndpoint(branch.id(), suspendTimeout));
+        return compute(branch);
+    }
+
+    private NeonApi.Compute compute(NeonApi.Branch branch) {
+        return neon.readWriteCompute(branch.id()).orElseThrow(() -> new Failure("Neon branch '" + branch.name()
+                + "' has no read-write compute to connect to; give it one in the Neon Console, or run again."));
+    }
+
+    private Map<String, Secret> entries(NeonApi.Branch branch, NeonApi.Compute compute, Login login) {
+        Future<Secret> direct = inParallel.start(() -> neon.getConnectionURI(branch.id(), compute, login, false));
         Map<String, Secret> entries = new LinkedHashMap<>();
-        entries.put(envVar, neon.getConnectionURI(branch.id(), login, true));
-        entries.put(unpooledVar(), InParallel.await(direct));
+        entries.put(envVar, neon.getConnectionURI(branch.id(), compute, login, true));
+        entries.put(variables().get(1), InParallel.await(direct));
         return entries;
+    }
+
+    /** Refuses a branch that cannot be what the command line asks for. */
+    private void requireUsable(NeonApi.Branch branch) {
+        if (isProduction()) {
+            return;
+        }
+        if (branch.expiresAt() != null && !Instant.parse(branch.expiresAt()).isAfter(shared.start)) {
+            throw new Failure("Neon branch '" + branch.name() + "' expired on " + branch.expiresAt()
+                    + " and is about to be deleted by Neon; run again in a minute, which makes it anew.");
+        }
+        if (reset && (rules != null || !branch.isRestorable()) && protection().reason(branch).isEmpty()) {
+            throw new Failure("Could not reset Neon branch '" + branch.name() + "': it cannot be reset, as no masked branch can; delete it"
+                    + " in the Neon Console, and the next run makes it anew, or run without --reset.");
+        }
+        if (schemaOnly && !branch.isSchemaOnly()) {
+            throw new Failure("Neon branch '" + branch.name() + "' holds its parent's data, since it was made without --schema-only; delete"
+                    + " it in the Neon Console, and the next run makes it anew.");
+        }
+    }
+
+    /** Refuses, before anything is made, a variable that can only be something else than what is to be written. */
+    private void requireNoVariables() {
+        variables().stream().filter(name -> shared.variable(name) != null).findFirst().ifPresent(CreateBranch::refuseVariable);
+    }
+
+    private Map<String, Secret> requireOwn(Map<String, Secret> entries) {
+        entries.forEach((name, value) -> {
+            if (shared.variable(name) != null && !shared.variable(name).equals(value.value())) {
+                refuseVariable(name);
+            }
+        });
+        return entries;
+    }
+
+    private boolean isAnyVariableSet() {
+        return variables().stream().anyMatch(name -> shared.variable(name) != null);
+    }
+
+    private static void refuseVariable(String name) {
+        throw new Failure("The variable " + name + " is set to something else than this branch's connection string, and the app would"
+                + " read it instead of the env file; remove it from the Amplify console's variables, or 'unset " + name
+                + "' before this command.");
     }
 
     private NeonApi.Branch parent() {
@@ -345,30 +539,13 @@ class CreateBranch implements Callable<Integer> {
                         + " to branch from; check --parent-branch and --neon-project-id."));
     }
 
-    private NeonApi.Login login(NeonApi.Branch branch) {
+    private Login login(NeonApi.Branch branch) {
         Future<List<String>> databases = inParallel.start(() -> neon.listProjectBranchDatabases(branch.id()));
         return chooseLogin(branch, neon.listProjectBranchRoles(branch.id()), InParallel.await(databases));
     }
 
-    private NeonApi.Login chooseLogin(NeonApi.Branch branch, List<String> roles, List<String> databases) {
-        return new NeonApi.Login(choose(roleName, USUAL_ROLE, roles, "role", "--role-name", branch),
-                choose(databaseName, USUAL_DATABASE, databases, "database", "--database-name", branch));
-    }
-
-    /** Returns the given name, else the usual one, else the only one that an application may use. */
-    private static String choose(String given, String usual, List<String> there, String what, String option, NeonApi.Branch branch) {
-        String wanted = given == null ? usual : given;
-        List<String> usable = there.stream().filter(name -> !NEONS_OWN_ROLES.contains(name)).sorted().toList();
-        if (there.contains(wanted)) {
-            return wanted;
-        }
-        if (given == null && usable.size() == 1) {
-            return usable.get(0);
-        }
-        String list = usable.isEmpty() ? "it has none; make one in the Neon Console"
-                : "it has '" + String.join("', '", usable) + "'; name one of them with " + option;
-        throw new Failure("Could not choose a " + what + " of Neon branch '" + branch.name() + "': "
-                + (given == null ? "" : "there is no '" + given + "', ") + list + ".");
+    private Login chooseLogin(NeonApi.Branch branch, List<String> roles, List<String> databases) {
+        return Login.choose(roleName, roles, databaseName, databases, branch.name());
     }
 
     /** What a reader of the Neon Console wants to know of a branch. */
@@ -387,41 +564,59 @@ class CreateBranch implements Callable<Integer> {
 
     private void check() {
         shared.check();
+        // A build says its branch itself; a checkout of its may be of no branch, or of another.
+        boolean isBuild = shared.variable("CI") != null || shared.variable("AWS_JOB_ID") != null;
+        if (amplifyBranch == null && !isBuild) {
+            amplifyBranch = GitBranch.checkedOut().orElse(null);
+            isCheckedOut = amplifyBranch != null;
+        }
         shared.require(amplifyBranch, "--branch-name");
-        shared.matching("[A-Za-z_][A-Za-z0-9_]*", envVar, "--env-var", "must be the name of a variable, such as DATABASE_URL");
+        String variable = "must be the name of a variable, such as DATABASE_URL";
+        shared.matching("[A-Za-z_][A-Za-z0-9_]*", envVar, "--env-var", variable);
+        shared.matching("[A-Za-z_][A-Za-z0-9_]*", variables().get(1), "--unpooled-env-var", variable);
+        if (envVar.equals(unpooledEnvVar)) {
+            throw shared.usage("Invalid value for option '--unpooled-env-var': it must differ from that of --env-var.");
+        }
         if (suspendTimeout != 0 && suspendTimeout != -1 && (suspendTimeout < 60 || suspendTimeout > 604_800)) {
             throw shared.usage("Invalid value for option '--suspend-timeout': it must be 0, -1, or 60 to 604800 seconds.");
+        }
+        if (schemaOnly && maskingRules != null) {
+            throw shared.usage("Options '--schema-only' and '--masking-rules' exclude each other: a branch without rows has none to mask.");
         }
         if (expiresIn != null && expiresIn.compareTo(LONGEST_LIFE) > 0) {
             throw shared.usage("Invalid value for option '--expires-in': Neon takes at most 30d.");
         }
     }
 
-    private String unpooledVar() {
-        return envVar + "_UNPOOLED";
+    /** The names that are written: that of the pooled connection string, then that of the direct one. */
+    private List<String> variables() {
+        return List.of(envVar, unpooledEnvVar == null ? envVar + "_UNPOOLED" : unpooledEnvVar);
     }
 
-    /** Neon takes whole seconds. */
-    private Instant expiresAt() {
-        return shared.start.plus(expiresIn).truncatedTo(ChronoUnit.SECONDS);
+    private boolean isProduction() {
+        return amplifyBranch.equals(shared.productionBranch);
     }
 
-    private static EnvFile envFile(String file) {
-        return new EnvFile(Path.of(file));
+    private Protection protection() {
+        return new Protection(shared.appId, shared.productionBranch, Set.of(), List.of());
     }
 
-    private String fileNames() {
-        return String.join(", ", envFiles);
+    private boolean hasChild(NeonApi.Branch branch) {
+        return branches.stream().anyMatch(other -> other.parentId() != null && other.parentId().equals(branch.id()));
+    }
+
+    private String nameOf(String branchId) {
+        return branches.stream().filter(branch -> branch.id().equals(branchId)).map(NeonApi.Branch::name).findFirst().orElse(branchId);
     }
 
     private static String named(NeonApi.Branch branch) {
         return "Neon branch '" + branch.name() + "' (" + branch.id() + ")";
     }
 
-    private void report(String id, String parentId, boolean isCreated, String expiresAt) {
+    private void report(NeonApi.Branch branch, boolean isCreated, String expiresAt) {
         ObjectNode report = Http.JSON.createObjectNode();
-        report.putObject("branch").put("id", id).put("name", name).put("parent", parentId).put("created", isCreated)
-                .put("expires_at", expiresAt);
+        report.putObject("branch").put("id", branch.id()).put("name", branch.name()).put("parent", branch.parentId())
+                .put("created", isCreated).put("expires_at", expiresAt);
         envFiles.forEach(file -> report.withArray("env_files").add(file));
         shared.report(report);
     }
@@ -431,6 +626,8 @@ class CreateBranch implements Callable<Integer> {
         description = "Deletes the Neon branches of this Amplify app whose Amplify branch is gone. Only branches named <app-id>-... are"
                 + " looked at; live, default, protected and parent branches stay. Deletion is permanent.")
 class CleanupBranches implements Callable<Integer> {
+
+    private static final Duration LONGEST_GRACE = Duration.ofDays(30);
 
     @Mixin
     private SharedOptions shared;
@@ -444,36 +641,47 @@ class CleanupBranches implements Callable<Integer> {
             description = "Delete nothing at all if it would be more than this. Default: ${DEFAULT-VALUE}.")
     private int maxDeletions;
 
+    @Option(names = "--grace", paramLabel = "TIME", converter = SharedOptions.TimeSpan.class,
+            description = "Delete nothing now: let Neon do it after this time, such as 3d, at most 30d. A build of the branch in between takes"
+                    + " that back.")
+    private Duration grace;
+
     private final InParallel inParallel = new InParallel();
 
     @Override
     public Integer call() {
-        shared.check();
-        if (maxDeletions < 0) {
-            throw shared.usage("Invalid value for option '--max-deletions': it must not be negative.");
-        }
+        check();
         inParallel.start(() -> {
             Aws.warmUpBranches();
             return null;
         });
         NeonApi neon = shared.neon(inParallel);
         // Neon first: a branch that is born while the lists are read is then not taken for an orphan.
-        List<NeonApi.Branch> neonBranches = neon.listProjectBranches();
-        List<Aws.AmplifyBranch> amplifyBranches = shared.aws().branches(shared.appId);
-        CleanupPlan plan = CleanupPlan.of(shared.appId, neonBranches, amplifyBranches, ownBranch(), keep);
-        sayPlan(plan);
-        if (!shared.dryRun) {
-            plan.requireAtMost(maxDeletions);
-        }
-        Map<NeonApi.Branch, String> failed = shared.dryRun ? Map.of() : delete(neon, plan);
-        report(plan, failed);
+        CleanupPlan plan = plan(CompletableFuture.completedFuture(neon.listProjectBranches()));
+        CleanupReport report = new CleanupReport(shared);
+        sayIdleGlobs(plan);
+        report.begin(plan);
         if (shared.dryRun) {
+            plan.remove().forEach(branch -> report.wouldRemove(branch, expiresAt()));
+        } else {
             plan.requireAtMost(maxDeletions);
+            new Removal(neon, inParallel, shared.deadline, this::plan, expiresAt(), report).run(plan);
         }
-        if (!failed.isEmpty()) {
-            throw new Failure(failed.size() + " of " + plan.delete().size() + " orphans could not be deleted; run again later.");
+        shared.report(report.json());
+        plan.requireAtMost(maxDeletions);
+        if (report.failures() > 0) {
+            throw new Failure(report.failures() + " of " + plan.remove().size() + " orphans could not be "
+                    + (grace == null ? "deleted" : "set to expire") + "; run again later.");
         }
         return CommandLine.ExitCode.OK;
+    }
+
+    /** Reads Amplify's list, and plans. */
+    private CleanupPlan plan(Future<List<NeonApi.Branch>> neonBranches) {
+        List<Aws.AmplifyBranch> amplifyBranches = shared.aws().branches(shared.appId);
+        CleanupPlan plan = CleanupPlan.of(shared.appId, InParallel.await(neonBranches), amplifyBranches, ownBranch(),
+                shared.productionBranch, keep);
+        return grace == null ? plan : plan.expiringAt(Instant.parse(expiresAt()));
     }
 
     /** The build's own branch must be in Amplify's list, if the build is one of the app that is cleaned up. */
@@ -481,72 +689,27 @@ class CleanupBranches implements Callable<Integer> {
         return shared.appId.equals(shared.variable("AWS_APP_ID")) ? shared.variable("AWS_BRANCH") : null;
     }
 
-    private void sayPlan(CleanupPlan plan) {
-        List<CleanupPlan.Kept> live = plan.kept().stream().filter(kept -> kept.reason().equals(CleanupPlan.LIVE)).toList();
-        plan.kept().stream().filter(kept -> !live.contains(kept))
-                .forEach(kept -> shared.say("Keeping '" + kept.branch().name() + "': " + kept.reason() + "."));
-        shared.say("Neon branches of app " + shared.appId + ": " + live.size() + " with an Amplify branch, "
-                + (plan.kept().size() - live.size()) + " kept, " + plan.delete().size() + " orphaned.");
-        if (shared.dryRun) {
-            plan.delete().forEach(branch -> shared.say("Would delete " + named(branch) + "."));
-        }
+    /** Returns when orphans are to expire, in the whole seconds that Neon takes; null when they are to be deleted. */
+    private String expiresAt() {
+        return grace == null ? null : shared.start.plus(grace).truncatedTo(ChronoUnit.SECONDS).toString();
     }
 
-    /** Returns the branches that could not be deleted, and why. */
-    private Map<NeonApi.Branch, String> delete(NeonApi neon, CleanupPlan plan) {
-        Map<String, List<Future<String>>> children = new HashMap<>();
-        Map<NeonApi.Branch, Future<String>> deletions = new LinkedHashMap<>();
-        for (NeonApi.Branch branch : plan.delete()) {
-            // Children stand before their parents and so begin first: a parent that waits for them cannot keep them from it.
-            List<Future<String>> before = children.getOrDefault(branch.id(), List.of());
-            Future<String> deletion = inParallel.start(() -> delete(neon, branch, before));
-            deletions.put(branch, deletion);
-            children.computeIfAbsent(branch.parentId(), parent -> new ArrayList<>()).add(deletion);
-        }
-        Map<NeonApi.Branch, String> failed = new LinkedHashMap<>();
-        deletions.forEach((branch, deletion) -> {
-            String error = InParallel.await(deletion);
-            if (error == null) {
-                shared.say("Deleted " + named(branch) + ".");
-            } else {
-                failed.put(branch, error);
-                shared.warn(error);
-            }
-        });
-        return failed;
+    /** A glob that fits nothing may be a mistake, and what it was to keep is in danger. */
+    private void sayIdleGlobs(CleanupPlan plan) {
+        keep.stream().filter(glob -> plan.branches().noneMatch(branch -> Protection.fits(shared.appId, glob, branch.name())))
+                .forEach(glob -> shared.say("No Neon branch of app " + shared.appId + " fits --keep '" + glob + "'."));
     }
 
-    /** Returns null, or why the branch is still there. */
-    private static String delete(NeonApi neon, NeonApi.Branch branch, List<Future<String>> children) {
-        for (Future<String> child : children) {
-            if (InParallel.await(child) != null) {
-                return "Did not delete " + named(branch) + ": one of its child branches is still there.";
-            }
+    private void check() {
+        shared.check();
+        if (maxDeletions < 0) {
+            throw shared.usage("Invalid value for option '--max-deletions': it must not be negative.");
         }
-        try {
-            neon.deleteProjectBranch(branch);
-            return null;
-        } catch (Failure e) {
-            return e.getMessage();
+        if (grace != null && grace.compareTo(LONGEST_GRACE) > 0) {
+            throw shared.usage("Invalid value for option '--grace': Neon takes at most 30d.");
         }
-    }
-
-    private static String named(NeonApi.Branch branch) {
-        return "'" + branch.name() + "' (" + branch.id() + ")";
-    }
-
-    private void report(CleanupPlan plan, Map<NeonApi.Branch, String> failed) {
-        ObjectNode report = Http.JSON.createObjectNode();
-        for (String list : List.of("deleted", "kept", "failed")) {
-            report.putArray(list);
-        }
-        plan.delete().stream().filter(branch -> !failed.containsKey(branch)).forEach(branch -> add(report, "deleted", branch));
-        plan.kept().forEach(kept -> add(report, "kept", kept.branch()).put("reason", kept.reason()));
-        failed.forEach((branch, error) -> add(report, "failed", branch).put("error", error));
-        shared.report(report);
-    }
-
-    private static ObjectNode add(ObjectNode report, String list, NeonApi.Branch branch) {
-        return report.withArray(list).addObject().put("id", branch.id()).put("name", branch.name());
+        // Read literally, as globs here are, these would fit no branch, and what they are to keep would be deleted.
+        keep.forEach(glob -> shared.matching("[^!\\[\\]{},|\\\\][^\\[\\]{},|\\\\]*", glob, "--keep",
+                "must be a glob of * and ? alone, one for each --keep; write ? for any of [ ] { } , | \\"));
     }
 }

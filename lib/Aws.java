@@ -240,6 +240,9 @@ final class Aws {
                 if (!page.hasBranches()) {
                     throw new Failure("Could not " + what + ": AWS's answer holds no list; run again later.");
                 }
+                if (page.branches().stream().anyMatch(branch -> branch.branchName() == null || branch.branchName().isBlank())) {
+                    throw new Failure("Could not " + what + ": AWS's answer holds a branch without a name; run again later.");
+                }
                 page.branches().forEach(branch -> branches.add(new AmplifyBranch(branch.branchName(), branch.sourceBranch())));
                 token = page.nextToken() == null ? "" : page.nextToken();
                 if (!token.isEmpty() && !tokens.add(token)) {

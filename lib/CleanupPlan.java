@@ -1,33 +1,31 @@
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Comparator;
 import java.util.HashMap;
-import java.util.LinkedHashSet;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
+import java.util.Objects;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.stream.Stream;
 
 /**
- * Decides, from values alone, which Neon branches a clean-up deletes and which it keeps. It asks nothing and deletes nothing.
+ * Decides, from values alone, which Neon branches a clean-up removes and which it keeps. It asks nothing and removes nothing.
  *
  * <p>Only a branch named after the app can be an orphan; of those, whatever is live, wanted, or holds up something that stays is kept.
  *
- * @param delete the orphans, children before their parents, in the same order whatever the order of the lists they came from
+ * @param remove the orphans to delete, or to let expire, children before their parents, in the same order whatever the order of the lists
+ *     they came from
+ * @param expiring the orphans that expire soon enough already
  * @param kept the app's other branches, by name; branches of others are not mentioned
  */
-record CleanupPlan(List<NeonApi.Branch> delete, List<Kept> kept) {
-
-    /** The Amplify branches whose Neon branches always stay, as neon-ci.sh had it. */
-    static final List<String> ALWAYS_KEPT = List.of("main", "dev");
+record CleanupPlan(List<NeonApi.Branch> remove, List<NeonApi.Branch> expiring, List<Kept> kept) {
 
     /** A branch that stays, and why, in words. */
     record Kept(NeonApi.Branch branch, String reason) {
     }
-
-    /** Why a branch stays when its Amplify branch is there: the one reason that is not worth a line in a log. */
-    static final String LIVE = "its Amplify branch exists";
 
     private static final Comparator<NeonApi.Branch> BY_NAME =
             Comparator.comparing(NeonApi.Branch::name).thenComparing(NeonApi.Branch::id);
@@ -39,88 +37,80 @@ record CleanupPlan(List<NeonApi.Branch> delete, List<Kept> kept) {
      * @param neonBranches every branch of the Neon project, read before the Amplify branches: a branch born in between is then no orphan
      * @param amplifyBranches every branch of the Amplify app
      * @param ownBranch the Amplify branch this build is for, or null outside a build of this app
+     * @param productionBranch the Amplify branch that uses the parent branch itself, or null
      * @param keep globs over names of Amplify branches that stay; {@code *} stands for any text, {@code ?} for one character
      * @throws Failure if the list of Amplify branches cannot be the whole truth: it is empty, or the build's own branch is not in it
      */
     static CleanupPlan of(String appId, Collection<NeonApi.Branch> neonBranches, Collection<Aws.AmplifyBranch> amplifyBranches,
-            String ownBranch, List<String> keep) {
-        Set<String> live = liveNames(appId, amplifyBranches);
+            String ownBranch, String productionBranch, List<String> keep) {
+        Set<String> live = new HashSet<>();
+        // A pull request's source branch may have a database without being an Amplify branch itself.
+        amplifyBranches.forEach(branch -> Stream.of(branch.name(), branch.sourceBranch()).filter(Objects::nonNull).forEach(live::add));
         if (live.isEmpty()) {
             throw new Failure("Amplify lists no branch at all for app " + appId
                     + ", so nothing was deleted: check --app-id and --region, and delete the last Neon branches of a retired app by hand.");
         }
-        if (ownBranch != null && !live.contains(BranchName.of(appId, ownBranch))) {
+        if (ownBranch != null && !live.contains(ownBranch)) {
             throw new Failure("Amplify's list of branches of app " + appId + " lacks '" + ownBranch
                     + "', the branch of this build, so nothing was deleted: run the clean-up again once the list is whole.");
         }
 
+        Protection protection = new Protection(appId, productionBranch, live, keep);
         Map<String, NeonApi.Branch> orphans = new HashMap<>();
         List<Kept> kept = new ArrayList<>();
         for (NeonApi.Branch branch : neonBranches) {
             if (!BranchName.isOf(appId, branch.name())) {
                 continue;
             }
-            String reason = reasonToKeep(appId, branch, live, keep);
-            if (reason == null) {
-                orphans.put(branch.id(), branch);
-            } else {
-                kept.add(new Kept(branch, reason));
-            }
+            protection.reason(branch).ifPresentOrElse(reason -> kept.add(new Kept(branch, reason)), () -> orphans.put(branch.id(), branch));
         }
 
-        List<NeonApi.Branch> delete = childrenFirst(orphans, neonBranches);
-        orphans.keySet().removeAll(delete.stream().map(NeonApi.Branch::id).toList());
+        List<NeonApi.Branch> remove = childrenFirst(orphans, neonBranches);
+        orphans.keySet().removeAll(remove.stream().map(NeonApi.Branch::id).toList());
         orphans.values().forEach(branch -> kept.add(new Kept(branch, "it has a child branch that stays")));
-        kept.sort(Comparator.comparing(Kept::branch, BY_NAME));
-        return new CleanupPlan(List.copyOf(delete), List.copyOf(kept));
+        return new CleanupPlan(List.copyOf(remove), List.of(), sorted(kept));
+    }
+
+    /**
+     * Returns the plan of letting the orphans expire instead. Those that expire by then anyway keep their date, and a parent, which Neon
+     * lets expire only when its children are gone, waits for a later clean-up.
+     */
+    CleanupPlan expiringAt(Instant at) {
+        List<NeonApi.Branch> expiring = remove.stream()
+                .filter(branch -> branch.expiresAt() != null && !Instant.parse(branch.expiresAt()).isAfter(at)).toList();
+        List<NeonApi.Branch> childless = childless().filter(branch -> !expiring.contains(branch)).toList();
+        List<Kept> keptToo = new ArrayList<>(kept);
+        remove.stream().filter(branch -> !expiring.contains(branch) && !childless.contains(branch))
+                .forEach(branch -> keptToo.add(new Kept(branch, "it has a child branch, and waits for a later clean-up")));
+        return new CleanupPlan(childless, expiring, sorted(keptToo));
+    }
+
+    /** Returns all branches of the app. */
+    Stream<NeonApi.Branch> branches() {
+        return Stream.of(remove.stream(), expiring.stream(), kept.stream().map(Kept::branch)).flatMap(branches -> branches);
+    }
+
+    /** Returns the orphans to remove that have no children, and so could go all at once. */
+    Stream<NeonApi.Branch> childless() {
+        Set<String> parents = new HashSet<>();
+        remove.forEach(branch -> parents.add(branch.parentId()));
+        return remove.stream().filter(branch -> !parents.contains(branch.id()));
+    }
+
+    private static List<Kept> sorted(List<Kept> kept) {
+        return kept.stream().sorted(Comparator.comparing(Kept::branch, BY_NAME)).toList();
     }
 
     /**
      * Refuses a plan that is larger than the user expects, whole: a mistake then costs nothing.
      *
-     * @throws Failure if more than {@code max} branches would be deleted
+     * @throws Failure if more than {@code max} branches would be removed
      */
     void requireAtMost(int max) {
-        if (delete.size() > max) {
-            throw new Failure("Nothing was deleted: " + delete.size() + " orphans are more than --max-deletions " + max
-                    + " allows; look at them with --dry-run, then run again with --max-deletions " + delete.size() + ".");
+        if (remove.size() > max) {
+            throw new Failure("Nothing was deleted: " + remove.size() + " orphans are more than --max-deletions " + max
+                    + " allows; look at them with --dry-run, then run again with --max-deletions " + remove.size() + ".");
         }
-    }
-
-    private static Set<String> liveNames(String appId, Collection<Aws.AmplifyBranch> amplifyBranches) {
-        Set<String> names = new LinkedHashSet<>();
-        for (Aws.AmplifyBranch branch : amplifyBranches) {
-            names.add(BranchName.of(appId, branch.name()));
-            // A pull request's source branch may have a database without being an Amplify branch itself.
-            if (branch.sourceBranch() != null) {
-                names.add(BranchName.of(appId, branch.sourceBranch()));
-            }
-        }
-        return names;
-    }
-
-    private static String reasonToKeep(String appId, NeonApi.Branch branch, Set<String> live, List<String> keep) {
-        if (live.contains(branch.name())) {
-            return LIVE;
-        }
-        if (branch.isDefault()) {
-            return "it is the project's default branch";
-        }
-        if (branch.isProtected()) {
-            return "it is protected";
-        }
-        String amplifyBranch = BranchName.amplifyBranch(appId, branch.name());
-        if (ALWAYS_KEPT.contains(amplifyBranch)) {
-            return "'" + amplifyBranch + "' is always kept";
-        }
-        Optional<String> beginning = BranchName.beginning(appId, branch.name());
-        for (String glob : keep) {
-            // Of a long name Neon has only the beginning. A glob that may fit the whole keeps the branch: the safe side.
-            if (matches(glob, amplifyBranch, false) || beginning.isPresent() && matches(glob, beginning.get(), true)) {
-                return "--keep '" + glob + "'";
-            }
-        }
-        return null;
     }
 
     /**
@@ -145,39 +135,5 @@ record CleanupPlan(List<NeonApi.Branch> delete, List<Kept> kept) {
             }
         }
         return ordered;
-    }
-
-    /**
-     * A glob reads every character but {@code *} and {@code ?} as itself, and {@code *} reaches across slashes: the safe side. When a
-     * text does not go on as the glob does, the latest star takes one character more; a regular expression would try the earlier ones
-     * too, which for many stars takes for ever.
-     *
-     * @param goesOn whether the text is only the beginning of what the glob may match
-     */
-    private static boolean matches(String glob, String amplifyBranch, boolean goesOn) {
-        int[] pattern = glob.codePoints().toArray();
-        int[] text = amplifyBranch.codePoints().toArray();
-        int star = -1;
-        int starEnd = 0;
-        int p = 0;
-        int t = 0;
-        while (t < text.length) {
-            if (p < pattern.length && pattern[p] == '*') {
-                star = p++;
-                starEnd = t;
-            } else if (p < pattern.length && (pattern[p] == '?' || pattern[p] == text[t])) {
-                p++;
-                t++;
-            } else if (star >= 0) {
-                p = star + 1;
-                t = ++starEnd;
-            } else {
-                return false;
-            }
-        }
-        while (p < pattern.length && pattern[p] == '*') {
-            p++;
-        }
-        return goesOn || p == pattern.length;
     }
 }

@@ -7,6 +7,11 @@ import java.time.Duration;
  */
 record Deadline(long nanos) {
 
+    /** Why something was not begun any more, in words. */
+    static final String OVER = "the time of --wait is over";
+
+    private static final Duration SHORTEST = Duration.ofSeconds(1);
+
     /** For ever, as far as a run is concerned; nanoseconds end at 292 years. */
     private static final Duration LONGEST = Duration.ofDays(365);
 
@@ -19,9 +24,14 @@ record Deadline(long nanos) {
         return Duration.ofNanos(nanos - System.nanoTime());
     }
 
+    /** Tells whether an exchange that begins now may end after the run has to. */
+    boolean isTooLate() {
+        return left().compareTo(SHORTEST) < 0;
+    }
+
     /** Returns the usual limit of one exchange, or less, so that there is time to try again before the run has to end. */
     Duration limit(Duration usual) {
         Duration half = left().dividedBy(2);
-        return half.compareTo(usual) > 0 ? usual : half.toMillis() > 1000 ? half : Duration.ofSeconds(1);
+        return half.compareTo(usual) > 0 ? usual : half.compareTo(SHORTEST) > 0 ? half : SHORTEST;
     }
 }

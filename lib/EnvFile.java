@@ -18,6 +18,7 @@ import java.nio.file.attribute.PosixFileAttributes;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -53,6 +54,11 @@ final class EnvFile {
 
     /** UTF-8's byte order mark, decoded byte by byte. */
     private static final String BYTE_ORDER_MARK = "\u00ef\u00bb\u00bf";
+
+    private static final String STRONGEST = ".env.production.local";
+
+    /** What Next.js or Vite, which differ in the order, may prefer to a written file of the same folder. */
+    private static final List<String> WINNERS = List.of(".env.local", ".env.production", STRONGEST);
 
     private static final String TEMPORARY_PREFIX = ".env.neon-ci-";
     private static final String LOCK = TEMPORARY_PREFIX + "lock.tmp";
@@ -150,6 +156,35 @@ final class EnvFile {
     }
 
     /**
+     * Refuses to write where it would not count: Next.js and Vite prefer the other env files of a folder to {@code .env}.
+     *
+     * @param files the env files that are to be written
+     * @param keys the keys that they are going to set
+     * @throws Failure if another file sets one of them and wins
+     */
+    static void requireWinners(List<String> files, List<String> keys) {
+        List<Path> written = files.stream().map(file -> Path.of(file).toAbsolutePath().normalize()).toList();
+        for (Path file : written) {
+            boolean isRead = file.endsWith(".env") || WINNERS.stream().anyMatch(file::endsWith);
+            for (String name : isRead && !written.contains(file.resolveSibling(STRONGEST)) ? WINNERS : List.<String>of()) {
+                Path winner = file.resolveSibling(name);
+                keys.stream().filter(key -> !written.contains(winner) && new EnvFile(winner).sets(key)).findFirst().ifPresent(key -> {
+                    throw new Failure(winner.getFileName() + " sets " + key + ", and Next.js and Vite read it instead of " + file.getFileName()
+                            + "; name it with --env-file too, or remove the entry.");
+                });
+            }
+        }
+    }
+
+    private boolean sets(String key) {
+        try {
+            return parse(read(followLinks()), Set.of(key)).stream().anyMatch(Part::isSet);
+        } catch (IOException e) {
+            throw failure(e);
+        }
+    }
+
+    /**
      * Returns the content with the entries set: each where its key first stood, or else at the end; further entries of the same key are
      * dropped. The values stand in quotes, because a bare {@code &} ends a command when bash sources the file. A line that is set ends
      * in a bare line feed, because bash takes a carriage return for a part of the value.
@@ -160,40 +195,72 @@ final class EnvFile {
     static String merge(String content, Map<String, String> entries) {
         StringBuilder merged = new StringBuilder();
         Map<String, String> left = new LinkedHashMap<>(entries);
-        int position = content.startsWith(BYTE_ORDER_MARK) ? BYTE_ORDER_MARK.length() : 0;
-        merged.append(content, 0, position);
         String openQuotes = "";
-        Matcher start = ENTRY_START.matcher(content);
-        while (position < content.length()) {
-            boolean isEntry = start.region(position, content.length()).lookingAt();
-            int valueEnd = isEntry ? endOfValue(content, start.end()) : position;
-            boolean isSet = isEntry && entries.containsKey(start.group(2));
-            int next = isSet ? lineEnd(content, valueEnd).end() : afterLineFeed(content, valueEnd);
-            String value = content.substring(isEntry ? start.end() : position, valueEnd).strip();
-            if (!isSet) {
-                merged.append(content, position, next);
-                openQuotes += isOpen(value) ? value.charAt(0) : "";
-            } else {
-                requireNothingMore(content, value, start);
-                separate(merged);
-                if (left.containsKey(start.group(2))) {
-                    Matcher comment = COMMENT.matcher(content).region(valueEnd, next);
-                    merged.append(start.group(1)).append(entry(start.group(2), left.remove(start.group(2)), openQuotes))
-                            .append(comment.lookingAt() ? comment.group() : "").append('\n');
-                }
+        long line = 1;
+        for (Part part : parse(content, entries.keySet())) {
+            if (part.isSet() && part.goesOn()) {
+                throw new Failure("line " + line + " goes on after the value of " + part.key() + "; put what follows on its own line");
             }
-            position = next;
+            line += part.text().chars().filter(c -> c == '\n').count();
+            if (!part.isSet()) {
+                merged.append(part.text());
+                openQuotes += part.opensQuote() ? part.value().charAt(0) : "";
+                continue;
+            }
+            separate(merged);
+            if (left.containsKey(part.key())) {
+                merged.append(part.start()).append(entry(part.key(), left.remove(part.key()), openQuotes)).append(part.comment()).append('\n');
+            }
         }
         if (!left.isEmpty()) {
-            if (merged.length() > 0 && merged.charAt(merged.length() - 1) != '\n') {
-                merged.append('\n');
-            }
+            merged.append(merged.length() > 0 && merged.charAt(merged.length() - 1) != '\n' ? "\n" : "");
             separate(merged);
         }
         for (Map.Entry<String, String> entry : left.entrySet()) {
             merged.append(entry(entry.getKey(), entry.getValue(), openQuotes)).append('\n');
         }
         return merged.toString();
+    }
+
+    /**
+     * An entry, or another line.
+     *
+     * @param text all of it, the line's end included
+     * @param start what stands before the key
+     * @param key null where there is none
+     * @param value as it is written, with its quotes
+     * @param comment what stands behind the value, from the white space on
+     * @param isSet whether its key is one of those that are to be set
+     */
+    private record Part(String text, String start, String key, String value, String comment, boolean isSet) {
+
+        /** Tells whether the value opens a quote that it does not close. */
+        boolean opensQuote() {
+            return !value.isEmpty() && "\"'`".indexOf(value.charAt(0)) >= 0 && value.indexOf(value.charAt(0), 1) < 0;
+        }
+
+        /** Tells whether the line has more to say than its value. */
+        boolean goesOn() {
+            return MORE.matcher(value.replaceFirst("(?s)^([\"'`]).*?(?=\\1)", "")).find();
+        }
+    }
+
+    private static List<Part> parse(String content, Set<String> keys) {
+        List<Part> parts = new ArrayList<>();
+        int position = content.startsWith(BYTE_ORDER_MARK) ? BYTE_ORDER_MARK.length() : 0;
+        parts.add(new Part(content.substring(0, position), "", null, "", "", false));
+        Matcher start = ENTRY_START.matcher(content);
+        while (position < content.length()) {
+            boolean isEntry = start.region(position, content.length()).lookingAt();
+            boolean isSet = isEntry && keys.contains(start.group(2));
+            int valueEnd = isEntry ? endOfValue(content, start.end()) : position;
+            int end = isSet ? lineEnd(content, valueEnd).end() : afterLineFeed(content, valueEnd);
+            Matcher comment = COMMENT.matcher(content).region(valueEnd, end);
+            parts.add(new Part(content.substring(position, end), isEntry ? start.group(1) : "", isEntry ? start.group(2) : null,
+                    isEntry ? content.substring(start.end(), valueEnd).strip() : "", comment.lookingAt() ? comment.group() : "", isSet));
+            position = end;
+        }
+        return parts;
     }
 
     /** Keeps the next line apart from what would join it: a byte order mark, and for bash a line that ends in a backslash. */
@@ -213,18 +280,6 @@ final class EnvFile {
             throw new Failure("values before " + key + " open quotes of both kinds and do not close them");
         }
         return key + "=" + quote + value + quote;
-    }
-
-    private static boolean isOpen(String value) {
-        return !value.isEmpty() && "\"'`".indexOf(value.charAt(0)) >= 0 && value.indexOf(value.charAt(0), 1) < 0;
-    }
-
-    private static void requireNothingMore(String content, String value, Matcher start) {
-        String rest = value.replaceFirst("(?s)^([\"'`]).*?(?=\\1)", "");
-        if (MORE.matcher(rest).find()) {
-            long line = content.substring(0, start.start(2)).chars().filter(c -> c == '\n').count() + 1;
-            throw new Failure("line " + line + " goes on after the value of " + start.group(2) + "; put what follows on its own line");
-        }
     }
 
     /** A quoted value may go on over several lines; quotes that do not close at the end of a line are part of a value of one line. */

@@ -66,9 +66,6 @@ final class Http {
     /** The reason where there was an answer, which a proxy or a portal may have made. */
     static final String ANOTHERS = "something else answered";
 
-    /** The reason where nothing was sent, since the run has to end. */
-    static final String NO_TIME_LEFT = "there is no time left";
-
     /** How a reason begins that people have to do something about, with what is wrong with the certificate after it. */
     static final String NOT_TRUSTED = "its certificate is not trusted: ";
 
@@ -113,13 +110,15 @@ final class Http {
     private static final Duration LONGEST_EXCHANGE = Duration.ofSeconds(30);
 
     /** How often a request that gets no answer is made; with growing pauses that outlasts a short outage. */
-    private static final int TRIES_WITHOUT_ANSWER = 6;
+    static final int TRIES_WITHOUT_ANSWER = 6;
     private static final long FIRST_PAUSE_MILLIS = 250;
     private static final long LONGEST_PAUSE_MILLIS = 10_000;
 
     /** Neon allows 40 requests a second on a route and 700 a minute for an account; other builds need some of those. */
     private static final int REQUESTS_A_SECOND = 30;
     private static final int REQUESTS_A_MINUTE = 600;
+
+    private static final String KEEPING_BELOW = "Keeping below Neon's limits; going on";
 
     private static final Duration WORTH_A_LINE = Duration.ofSeconds(1);
 
@@ -173,6 +172,9 @@ final class Http {
      */
     Answer send(String method, String path, String query, JsonNode body, BooleanSupplier isDone) {
         for (int attempt = 0; ; attempt++) {
+            if (!pace()) {
+                return over();
+            }
             Answer answer = sendOnce(method, path, query, body);
             boolean canHelp = answer.isTemporary()
                     || answer.isOutcomeUnknown() && !answer.isHopeless() && attempt + 1 < TRIES_WITHOUT_ANSWER;
@@ -185,10 +187,16 @@ final class Http {
         }
     }
 
+    /** Sends a request once, for a caller who has to look about him before it is sent again; not at all when it is too late to begin. */
+    Answer sendInTime(String method, String path, JsonNode body) {
+        return !pace() || deadline.isTooLate() ? over() : sendOnce(method, path, "", body);
+    }
+
+    private static Answer over() {
+        return new Answer(NONE, MissingNode.getInstance(), "", null, Deadline.OVER, true);
+    }
+
     private Answer sendOnce(String method, String path, String query, JsonNode body) {
-        if (!pace()) {
-            return new Answer(NONE, MissingNode.getInstance(), "", null, NO_TIME_LEFT, true);
-        }
         String requestId = new UUID(ThreadLocalRandom.current().nextLong(), ThreadLocalRandom.current().nextLong()).toString();
         SdkHttpRequest.Builder request = SdkHttpRequest.builder().method(SdkHttpMethod.fromValue(method)).uri(URI.create(host + path + query))
                 .putHeader("Authorization", "Bearer " + key.value()).putHeader("Accept", "application/json")
@@ -328,7 +336,7 @@ final class Http {
      * Pauses before a request is made again: a random time, so that builds that collided do not do so again, after the time that Neon
      * asks for. Returns false, without a pause, when the next try would be too late.
      */
-    private boolean pauseBeforeNext(int attempt, Answer answer) {
+    boolean pauseBeforeNext(int attempt, Answer answer) {
         long longest = Math.min(FIRST_PAUSE_MILLIS << Math.min(attempt, 10), LONGEST_PAUSE_MILLIS);
         Duration pause = Duration.ofMillis(ThreadLocalRandom.current().nextLong(1, longest + 1));
         pause = answer.retryAfter() == null ? pause : pause.plus(answer.retryAfter());
@@ -368,6 +376,16 @@ final class Http {
         return true;
     }
 
+    /** Waits until Neon's limits leave room for this many requests; returns false, without a wait, when the time does not last for it. */
+    boolean awaitRoom(int more) {
+        long due;
+        synchronized (requestNanos) {
+            int last = requests + more - 1;
+            due = last < REQUESTS_A_MINUTE ? System.nanoTime() : requestNanos[last % REQUESTS_A_MINUTE] + 60_000_000_000L;
+        }
+        return pause(Duration.ofNanos(Math.max(0, due - System.nanoTime())), KEEPING_BELOW);
+    }
+
     /**
      * Keeps below Neon's limits: each request takes the next place in a timetable, and waits for its time. Returns false when that is after
      * the end of the run. What comes right after a wait may come a moment later: it tells what was waited for.
@@ -385,7 +403,7 @@ final class Http {
         }
         Duration pause = Duration.ofNanos(Math.max(0, due - System.nanoTime()));
         return pause.isZero() ? !deadline.left().plusSeconds(1).isNegative()
-                : pause(pause, "neon-ci asks Neon for no more than " + REQUESTS_A_MINUTE + " things a minute; going on");
+                : pause(pause, KEEPING_BELOW);
     }
 
     private static void sleep(Duration duration) {

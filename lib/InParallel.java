@@ -8,7 +8,7 @@ import java.util.concurrent.TimeUnit;
 /** Runs requests at the same time, each on a thread that does not keep the program alive. */
 final class InParallel {
 
-    private static final int THREADS = 8;
+    static final int THREADS = 8;
 
     private final ThreadPoolExecutor threads =
             new ThreadPoolExecutor(THREADS, THREADS, 1, TimeUnit.SECONDS, new LinkedBlockingQueue<>(), task -> {

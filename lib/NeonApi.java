@@ -1,10 +1,10 @@
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.net.URI;
 import java.net.URLEncoder;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
-import java.time.Instant;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -34,35 +34,85 @@ final class NeonApi {
      * @param parentId null for a root branch
      * @param state init, resetting, ready, archived, or one that Neon has yet to invent
      * @param expiresAt RFC 3339, or null for a branch that stays
+     * @param isSchemaOnly whether it was made without its parent's data
+     * @param isRestorable whether Neon would reset it, which it does with no masked branch
      */
-    record Branch(String id, String name, String parentId, String state, boolean isDefault, boolean isProtected, String expiresAt) {
+    record Branch(String id, String name, String parentId, String state, boolean isDefault, boolean isProtected, String expiresAt,
+            boolean isSchemaOnly, boolean isRestorable) {
+
+        /** Returns what a reader knows the branch by: its name and id. */
+        String label() {
+            return "'" + name + "' (" + id + ")";
+        }
+    }
+
+    /**
+     * How far the masking of a branch has come. Until it is anonymized the branch may hold its parent's rows as they are.
+     *
+     * @param state created, initialized, anonymizing, anonymized, initialization_error, error, or one that Neon has yet to invent
+     * @param message what Neon says of it, which can be shown
+     */
+    record Masking(String state, String message) {
+        static final String DONE = "anonymized";
+        private static final String NOT_BEGUN = "initialized";
+        private static final String FAILED = "error";
+        private static final String HOPELESS = "initialization_error";
+
+        /** Tells whether it does not go on before somebody begins it, as one may from here. */
+        boolean hasStopped() {
+            return state.equals(NOT_BEGUN) || state.equals(FAILED);
+        }
+    }
+
+    /**
+     * A branch's read-write compute.
+     *
+     * @param host where it is reached directly
+     * @param suspendTimeoutSeconds 0 for Neon's default, -1 for never
+     */
+    record Compute(String id, String host, long suspendTimeoutSeconds) {
     }
 
     /** Work that Neon has begun and not necessarily finished. */
     record Operation(String id, String action, String status) {
     }
 
+    /** A change that was not made for now, as far as is known. Whether it is still wanted may have changed before another try. */
+    static final class NotNow extends Failure {
+
+        private final transient Http.Answer answer;
+
+        private NotNow(Http.Answer answer, Failure cause) {
+            super(cause.getMessage(), cause);
+            this.answer = answer;
+        }
+
+        /** Tells whether Neon may have made the change all the same. */
+        boolean isOutcomeUnknown() {
+            return answer.isOutcomeUnknown();
+        }
+
+        /** Returns the pause that Neon asks for. */
+        Duration pause() {
+            return answer.retryAfter() == null ? Duration.ZERO : answer.retryAfter();
+        }
+    }
+
     /** What a new branch came with; its operations may still be running. */
-    record NewBranch(Branch branch, List<Operation> operations, boolean hasCompute, List<String> roles, List<String> databases) {
+    record NewBranch(Branch branch, List<Operation> operations, Optional<Compute> compute, List<String> roles, List<String> databases) {
     }
 
     /**
      * What to make a branch of.
      *
      * @param schemaOnly whether to leave the parent's data out
-     * @param expiresAt null for a branch that stays
+     * @param expiresAt RFC 3339, or null for a branch that stays
      * @param suspendTimeoutSeconds 0 for Neon's default, -1 for never
      * @param annotations where the branch came from, at most 50 entries
      */
-    record BranchRequest(String name, String parentId, boolean schemaOnly, Instant expiresAt, int suspendTimeoutSeconds,
+    record BranchRequest(String name, String parentId, boolean schemaOnly, String expiresAt, int suspendTimeoutSeconds,
             Map<String, String> annotations) {
     }
-
-    /** Who connects, and to which of a branch's databases. */
-    record Login(String role, String database) {
-    }
-
-    private static final Pattern CONNECTION_STRING = Pattern.compile("postgres(ql)?://.+@[^@/]+/.+", Pattern.DOTALL);
 
     private static final int BRANCHES_A_PAGE = 1000;
 
@@ -164,32 +214,110 @@ final class NeonApi {
      * @throws Failure if Neon refuses
      */
     Optional<NewBranch> createProjectBranch(BranchRequest request) {
+        return createBranch("/branches", request, body(request));
+    }
+
+    /** Makes a branch likewise, and lets Neon mask it by these rules, which goes on when Neon has answered. */
+    Optional<NewBranch> createProjectBranchAnonymized(BranchRequest request, ArrayNode maskingRules) {
+        ObjectNode branch = body(request);
+        ObjectNode body = Http.JSON.createObjectNode().put("start_anonymization", true);
+        body.set("annotation_value", branch.remove("annotation_value"));
+        body.set("branch_create", branch);
+        body.set("masking_rules", maskingRules);
+        return createBranch("/branch_anonymized", request, body);
+    }
+
+    private Optional<NewBranch> createBranch(String path, BranchRequest request, ObjectNode body) {
+        return create(path, body, "create Neon branch '" + request.name() + "' in project " + project,
+                () -> findBranch(request.name()).isPresent())
+                .map(answer -> new NewBranch(branch(answer.path("branch")), operations(answer), readWriteCompute(answer),
+                        names(answer.path("roles")), names(answer.path("databases"))));
+    }
+
+    private static ObjectNode body(BranchRequest request) {
         ObjectNode body = Http.JSON.createObjectNode();
         ObjectNode branch = body.putObject("branch").put("name", request.name()).put("parent_id", request.parentId());
         if (request.schemaOnly()) {
             branch.put("init_source", "schema-only");
         }
         if (request.expiresAt() != null) {
-            branch.put("expires_at", request.expiresAt().toString());
+            branch.put("expires_at", request.expiresAt());
         }
         body.putArray("endpoints").add(readWriteCompute(request.suspendTimeoutSeconds()));
         ObjectNode annotations = body.putObject("annotation_value");
         request.annotations().forEach(annotations::put);
-        return create("/branches", body, "create Neon branch '" + request.name() + "' in project " + project,
-                () -> findBranch(request.name()).isPresent())
-                .map(answer -> new NewBranch(branch(answer.path("branch")), operations(answer), hasCompute(answer),
-                        names(answer.path("roles")), names(answer.path("databases"))));
+        return body;
+    }
+
+    /**
+     * Tells how far the masking of a branch has come.
+     *
+     * @return nothing if Neon says that it is no branch to mask, so that its rows are its parent's
+     * @throws Failure if that cannot be told
+     */
+    Optional<Masking> getAnonymizedBranchStatus(String branchId) {
+        Http.Answer answer = http.send("GET", path("/branches/" + branchId + "/anonymized_status"), "", null, null);
+        if (isNotThere(answer)) {
+            return Optional.empty();
+        }
+        JsonNode status = require(answer, "read how Neon branch " + branchId + " is masked");
+        return Optional.of(new Masking(status.path("state").asText(""), clean(status.path("status_message").asText(""))));
+    }
+
+    /** Lists the rules that a branch is masked by. */
+    List<JsonNode> getMaskingRules(String branchId) {
+        return elements(get("/branches/" + branchId + "/masking_rules", "", "list the masking rules of Neon branch " + branchId)
+                .path("masking_rules")).toList();
+    }
+
+    /**
+     * Gives the branch these rules in place of those it has. They hold from the next masking on.
+     *
+     * @param found how far the masking had come; where it has gone on since, another build was faster, and nothing is to be done
+     */
+    void updateMaskingRules(String branchId, ArrayNode rules, Masking found) {
+        ObjectNode body = Http.JSON.createObjectNode();
+        body.set("masking_rules", rules);
+        begin("PATCH", "/branches/" + branchId + "/masking_rules", body, branchId, found);
+    }
+
+    /** Begins to mask a branch that has been made ready for it or that could not be masked, or masks it once more. */
+    void startAnonymization(String branchId, Masking found) {
+        begin("POST", "/branches/" + branchId + "/anonymize", null, branchId, found);
+    }
+
+    private void begin(String method, String path, JsonNode body, String branchId, Masking found) {
+        BooleanSupplier hasGoneOn = () -> !getAnonymizedBranchStatus(branchId).map(Masking::state).equals(Optional.of(found.state()));
+        Http.Answer answer = http.send(method, path(path), "", body, hasGoneOn);
+        if (answer != null && !answer.isSuccess() && !hasGoneOn.getAsBoolean()) {
+            require(answer, "mask Neon branch " + branchId);
+        }
     }
 
     /**
      * Sets when the branch expires.
      *
+     * @param expiresAt RFC 3339, or null for never
      * @throws Failure if Neon refuses, as it does for default and protected branches and for those with children
      */
-    void updateProjectBranch(String branchId, Instant expiresAt) {
+    void updateProjectBranch(String branchId, String expiresAt) {
+        require(http.send("PATCH", path("/branches/" + branchId), "", expiry(expiresAt), null), "set when Neon branch " + branchId + " expires");
+    }
+
+    /**
+     * Likewise, in one try.
+     *
+     * @return whether there is such a branch
+     * @throws NotNow if another try may help
+     */
+    boolean updateProjectBranchOnce(Branch branch, String expiresAt) {
+        return changeOnce("PATCH", branch, expiry(expiresAt), "set when Neon branch " + branch.label() + " expires");
+    }
+
+    private static ObjectNode expiry(String expiresAt) {
         ObjectNode body = Http.JSON.createObjectNode();
-        body.putObject("branch").put("expires_at", expiresAt.toString());
-        require(http.send("PATCH", path("/branches/" + branchId), "", body, null), "set when Neon branch " + branchId + " expires");
+        body.putObject("branch").put("expires_at", expiresAt);
+        return body;
     }
 
     /**
@@ -203,17 +331,55 @@ final class NeonApi {
         return operations(require(http.send("POST", path("/branches/" + branchId + "/restore"), "", body, null), "reset Neon branch " + branchId));
     }
 
-    /** Deletes a branch for good. One that is gone already is no failure. */
-    void deleteProjectBranch(Branch branch) {
-        Http.Answer answer = http.send("DELETE", path("/branches/" + branch.id()), "", null, null);
-        if (answer.status() != 404) {
-            require(answer, "delete Neon branch '" + branch.name() + "' (" + branch.id() + ")");
+    /**
+     * Deletes a branch for good, in one try.
+     *
+     * @return whether there was such a branch
+     * @throws NotNow if another try may help
+     */
+    boolean deleteProjectBranchOnce(Branch branch) {
+        return changeOnce("DELETE", branch, null, "delete Neon branch " + branch.label());
+    }
+
+    /** Only Neon itself can tell that something is not there: other machines say 404 too, or 200 to everything. */
+    private static boolean isNotThere(Http.Answer answer) {
+        return answer.status() == 404 && answer.body().path("message").isTextual();
+    }
+
+    /** Returns whether there is such a branch. */
+    private boolean changeOnce(String method, Branch branch, JsonNode body, String what) {
+        Http.Answer answer = http.sendInTime(method, path("/branches/" + branch.id()), body);
+        if (answer.status() == 204 || isNotThere(answer)) {
+            return false;
+        }
+        if (answer.isSuccess() && !answer.body().has("branch")) {
+            answer = new Http.Answer(Http.NONE, answer.body(), answer.requestId(), null, Http.ANOTHERS, false);
+        }
+        try {
+            require(answer, what);
+            return true;
+        } catch (Failure e) {
+            throw answer.isTemporary() || answer.isOutcomeUnknown() ? new NotNow(answer, e) : e;
         }
     }
 
-    /** Tells whether the branch has a read-write compute, without which nobody can connect to it. */
-    boolean hasReadWriteCompute(String branchId) {
-        return hasCompute(get("/branches/" + branchId + "/endpoints", "", "list the computes of Neon branch " + branchId));
+    /** Waits until Neon's limits leave room for this many requests; returns false when the time does not last for it. */
+    boolean awaitRoom(int requests) {
+        return http.awaitRoom(requests);
+    }
+
+    /** Pauses after a change that was not made for now, the longer the more often that was so; returns false when it would be too long. */
+    boolean pauseAfter(NotNow notNow, int times) {
+        return http.pauseBeforeNext(times, notNow.answer);
+    }
+
+    /**
+     * Returns the branch's read-write compute, without which nobody can connect to it.
+     *
+     * @throws Failure if it is disabled
+     */
+    Optional<Compute> readWriteCompute(String branchId) {
+        return readWriteCompute(get("/branches/" + branchId + "/endpoints", "", "list the computes of Neon branch " + branchId));
     }
 
     /**
@@ -226,7 +392,7 @@ final class NeonApi {
     List<Operation> createProjectEndpoint(String branchId, int suspendTimeoutSeconds) {
         ObjectNode body = Http.JSON.createObjectNode();
         body.set("endpoint", readWriteCompute(suspendTimeoutSeconds).put("branch_id", branchId));
-        return create("/endpoints", body, "give Neon branch " + branchId + " a compute", () -> hasReadWriteCompute(branchId))
+        return create("/endpoints", body, "give Neon branch " + branchId + " a compute", () -> readWriteCompute(branchId).isPresent())
                 .map(NeonApi::operations).orElse(List.of());
     }
 
@@ -244,18 +410,19 @@ final class NeonApi {
      * Asks for the connection string of one branch. Always by the branch's id: without one Neon answers for the project's default
      * branch, which is production.
      *
+     * @param compute the branch's own read-write compute, which the string has to lead to
      * @param pooled whether to go through Neon's connection pooler; migrations want the direct connection
      * @return a URI that holds no character special to shells and env files: those are percent-encoded, which means the same
-     * @throws Failure if there is no such role or database, or no compute
+     * @throws Failure if there is no such role or database, or Neon's answer is not what was asked for
      */
-    Secret getConnectionURI(String branchId, Login login, boolean pooled) {
+    Secret getConnectionURI(String branchId, Compute compute, Login login, boolean pooled) {
         String what = "get the connection string of Neon branch " + branchId;
         String uri = get("/connection_uri", "?branch_id=" + requireId(branchId, what) + "&role_name=" + encode(login.role())
                 + "&database_name=" + encode(login.database()) + "&pooled=" + pooled, what).path("uri").asText("");
-        if (!CONNECTION_STRING.matcher(uri).matches()) {
-            throw new Failure("Could not " + what + ": Neon's answer holds none; run again later.");
-        }
-        return new Secret(percentEncode(uri));
+        ConnectionString.objection(uri, compute, login, pooled).ifPresent(objection -> {
+            throw new Failure("Could not " + what + ": Neon's answer " + objection + "; check --api-host and any proxy, or run again later.");
+        });
+        return new Secret(ConnectionString.percentEncode(uri));
     }
 
     /**
@@ -271,7 +438,7 @@ final class NeonApi {
             while (!isFinished(latest, branch)) {
                 // Operations run beside each other: when one has finished, the next may have too, and is looked at without a pause.
                 if (isKnown) {
-                    pauseBeforeNextLook(branch, latest.action() + " is " + latest.status(), start);
+                    pauseBeforeNextLook(branch, "ready", latest.action() + " is " + latest.status(), start);
                 }
                 latest = getProjectOperation(operation.id());
                 isKnown = true;
@@ -282,23 +449,48 @@ final class NeonApi {
         // Other states, such as archived, take connections, and Neon may invent more.
         while (state.equals("init") || state.equals("resetting")) {
             if (isKnown) {
-                pauseBeforeNextLook(branch, "it is " + state, start);
+                pauseBeforeNextLook(branch, "ready", "it is " + state, start);
             }
             state = getProjectBranch(branch.id()).state();
             isKnown = true;
         }
     }
 
-    private void pauseBeforeNextLook(Branch branch, String waitsFor, long startNanos) {
+    /**
+     * Waits until the branch is masked, and says so on the way.
+     *
+     * @return what Neon says of that
+     * @throws Failure if the masking fails, or it takes longer than the deadline
+     */
+    Masking awaitAnonymized(Branch branch) {
+        long start = System.nanoTime();
+        while (true) {
+            Masking masking = getAnonymizedBranchStatus(branch.id()).orElseThrow(() -> new Failure("Neon branch '" + branch.name()
+                    + "' is not there any more, or not to be masked; run again."));
+            switch (masking.state()) {
+                case Masking.DONE -> {
+                    return masking;
+                }
+                case Masking.FAILED -> throw new Failure("Neon could not mask branch '" + branch.name() + "': " + masking.message()
+                        + "; mend the rules if they are the cause, and run again with --masking-rules, which masks it anew.");
+                case Masking.HOPELESS -> throw new Failure("Neon could not make branch '" + branch.name() + "' ready to be masked: "
+                        + masking.message() + "; delete it in the Neon Console, and the next run makes it anew.");
+                default -> pauseBeforeNextLook(branch, "masked",
+                        "it is " + masking.state() + (masking.message().isEmpty() ? "" : ", " + masking.message()), start);
+            }
+        }
+    }
+
+    private void pauseBeforeNextLook(Branch branch, String what, String waitsFor, long startNanos) {
         Duration waited = Duration.ofNanos(System.nanoTime() - startNanos);
         Duration pause = Duration.ofMillis(Math.min(100 + waited.toMillis() / 10, 1000));
         Duration sinceLine = waited.plus(BETWEEN_LINES).minus(FIRST_LINE);
         boolean isWorthALine = sinceLine.dividedBy(BETWEEN_LINES) < sinceLine.plus(pause).dividedBy(BETWEEN_LINES);
         if (isWorthALine) {
-            say.accept("Waiting for Neon branch '" + branch.name() + "' to be ready: " + clean(waitsFor) + ".");
+            say.accept("Waiting for Neon branch '" + branch.name() + "' to be " + what + ": " + clean(waitsFor) + ".");
         }
         if (!http.pause(pause)) {
-            throw new Failure("Neon branch '" + branch.name() + "' is not ready yet (" + clean(waitsFor)
+            throw new Failure("Neon branch '" + branch.name() + "' is not " + what + " yet (" + clean(waitsFor)
                     + "); run again, which goes on with the same branch, or give it longer with --wait.");
         }
     }
@@ -343,7 +535,7 @@ final class NeonApi {
         }
         if (answer.status() == Http.NONE) {
             throw new Failure("Could not " + what + switch (answer.reason()) {
-                case Http.NO_TIME_LEFT -> " within --wait; run again, which goes on where this run stopped, or give it longer with --wait.";
+                case Deadline.OVER -> " within --wait; run again, which goes on where this run stopped, or give it longer with --wait.";
                 case Http.ANOTHERS -> ": " + host + " answered with something that is not Neon's (request " + answer.requestId()
                         + "); check --api-host and any proxy, or run again later.";
                 default -> ": no answer from " + host + " (" + answer.reason() + "); " + Http.advice(answer.reason()) + ".";
@@ -388,21 +580,12 @@ final class NeonApi {
         return suspendTimeoutSeconds == 0 ? compute : compute.put("suspend_timeout_seconds", suspendTimeoutSeconds);
     }
 
-    /** Percent-encodes what is not plain in a URI or is special in a shell or an env file; what is encoded already stays. */
-    private static String percentEncode(String uri) {
-        StringBuilder encoded = new StringBuilder();
-        for (byte b : uri.getBytes(StandardCharsets.UTF_8)) {
-            boolean isPlain = b > ' ' && b < 0x7f && "\"'$`\\<>^{|}".indexOf(b) < 0;
-            encoded.append(isPlain ? String.valueOf((char) b) : String.format("%%%02X", b));
-        }
-        return encoded.toString();
-    }
-
     private static Branch branch(JsonNode branch) {
         return new Branch(requireId(branch.path("id").asText(""), "read a Neon branch"), branch.path("name").asText(""),
                 branch.path("parent_id").asText(null), branch.path("current_state").asText("ready"),
                 branch.path("default").asBoolean(false), branch.path("protected").asBoolean(false),
-                branch.path("expires_at").asText(null));
+                branch.path("expires_at").asText(null), branch.path("init_source").asText("").equals("schema-only"),
+                elements(branch.path("restricted_actions")).noneMatch(action -> action.path("name").asText("").equals("restore")));
     }
 
     private static Operation operation(JsonNode operation) {
@@ -414,8 +597,16 @@ final class NeonApi {
         return elements(answer.path("operations")).map(NeonApi::operation).toList();
     }
 
-    private static boolean hasCompute(JsonNode answer) {
-        return elements(answer.path("endpoints")).anyMatch(endpoint -> endpoint.path("type").asText("").equals("read_write"));
+    private static Optional<Compute> readWriteCompute(JsonNode answer) {
+        return elements(answer.path("endpoints")).filter(endpoint -> endpoint.path("type").asText("").equals("read_write")).findFirst()
+                .map(endpoint -> {
+                    String id = requireId(endpoint.path("id").asText(""), "read a compute of a Neon branch");
+                    if (endpoint.path("disabled").asBoolean(false)) {
+                        throw new Failure("The compute " + id + " of the Neon branch is disabled; enable it in the Neon Console, then run"
+                                + " again.");
+                    }
+                    return new Compute(id, endpoint.path("host").asText(""), endpoint.path("suspend_timeout_seconds").asLong(0));
+                });
     }
 
     private static List<String> names(JsonNode list) {

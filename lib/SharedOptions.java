@@ -46,6 +46,10 @@ class SharedOptions {
                     + " from $NEON_API_KEY.")
     private String apiKeyParam;
 
+    @Option(names = "--production-branch", paramLabel = "NAME",
+            description = "Amplify branch that uses the parent branch itself, production's database, and never a copy. Default: none.")
+    String productionBranch;
+
     @Option(names = "--region", paramLabel = "REGION",
             description = "AWS region. Default: $AWS_REGION, $AWS_DEFAULT_REGION, or that of the AWS profile.")
     private String region;
@@ -72,7 +76,7 @@ class SharedOptions {
     private CommandSpec command;
 
     final Instant start = Instant.now();
-    private Deadline deadline;
+    Deadline deadline;
     private Aws aws;
 
     /** Says what was done: data in text mode, words in json mode. */
@@ -123,10 +127,10 @@ class SharedOptions {
                     + ": it looks like a Neon API key; store that in an SSM parameter, or set NEON_API_KEY to it.");
         }
         matching("(?s).*\\S.*", value, option, "must not be blank");
-        // In a locale that is not UTF-8 Java takes other characters for question marks, so that two branches would share a database, or
-        // one that is to be kept would be deleted.
+        // In a locale that is not UTF-8 Java takes what is beyond ASCII for question marks or for other characters, so that two branches
+        // would share a database, or one that is to be kept would be deleted.
         boolean isUtf8 = "UTF-8".equalsIgnoreCase(System.getProperty("sun.jnu.encoding"));
-        if (value.indexOf('\ufffd') >= 0 || value.indexOf('?') >= 0 && !isUtf8) {
+        if (value.indexOf('\ufffd') >= 0 || !isUtf8 && !value.matches("[\\p{ASCII}&&[^?]]*")) {
             throw usage("Invalid value for option '" + option
                     + "': it holds a character that this locale cannot read; run again with LC_ALL=C.UTF-8.");
         }

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -244,6 +245,98 @@ class CleanupBranchesTest {
         assertEquals(0, result.exitCode());
     }
 
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
+            404 | <html><body>Not Found</body></html> | Neon answered 404
+            404 | {}                                  | Neon answered 404
+            200 | {}                                  | answered with something that is not Neon's
+            """)
+    void does_not_take_the_word_of_others_for_it_that_a_branch_is_gone(int status, String body, String error) {
+        branches(APP + "-old");
+        sandbox.fail("DELETE", "", -1, Fault.status(status, body, Map.of()));
+        Cli.Result result = cleanUp("--wait", "3s");
+        assertTrue(result.err().contains(error), result.err());
+        assertEquals(1, result.exitCode());
+        assertEquals(List.of(), deleted(result));
+    }
+
+    @Test
+    void lets_orphans_expire_after_the_time_of_grace_and_never_pushes_that_later() {
+        branches(APP + "-feature/login", APP + "-gone", APP + "-soon", APP + "-late", APP + "-parent");
+        Instant now = SandboxBranch.now();
+        sandbox.neon().branch(APP + "-soon").expiresAt(now.plus(Duration.ofHours(1)));
+        sandbox.neon().branch(APP + "-late").expiresAt(now.plus(Duration.ofDays(20)));
+        sandbox.neon().add(APP + "-child", APP + "-parent");
+        Cli.Result result = cleanUp("--grace", "3d");
+        assertEquals("""
+                Keeping 'd1a2b3c4d5e6f7-parent': it has a child branch, and waits for a later clean-up.
+                Neon branches of app d1a2b3c4d5e6f7: 1 with an Amplify branch, 1 kept, 4 orphaned.
+                """ + expires("soon") + expires("child") + expires("gone") + expires("late"), result.out());
+        assertEquals("", result.err());
+        assertEquals(0, result.exitCode());
+        assertEquals(0, deletions());
+        for (String orphan : List.of("gone", "late", "child")) {
+            Duration grace = Duration.between(now, sandbox.neon().branch(APP + "-" + orphan).expiresAt);
+            assertTrue(grace.compareTo(Duration.ofDays(3)) >= 0 && grace.compareTo(Duration.ofDays(3).plusMinutes(2)) < 0, grace::toString);
+        }
+        assertEquals(now.plus(Duration.ofHours(1)), sandbox.neon().branch(APP + "-soon").expiresAt);
+
+        sandbox.forgetExchanges();
+        Cli.Result again = cleanUp("--grace", "5d", "--max-deletions", "0");
+        assertEquals(0, again.exitCode(), again.err());
+        assertTrue(again.out().endsWith(expires("child") + expires("gone") + expires("late") + expires("soon")), again.out());
+        assertEquals(List.of("GET"), sandbox.exchanges().stream().filter(exchange -> exchange.path().startsWith("/api/"))
+                .map(Exchange::method).distinct().toList());
+
+        sandbox.neon().passTime(Duration.ofDays(4));
+        assertEquals(List.of("production", APP + "-feature/login", APP + "-parent"), left());
+        assertTrue(cleanUp("--grace", "3d").out().endsWith(", 0 kept, 1 orphaned.\n" + expires("parent")));
+    }
+
+    @Test
+    void reports_a_clean_up_with_grace_as_json() {
+        branches(APP + "-old");
+        SandboxBranch old = sandbox.neon().branch(APP + "-old");
+        JsonNode planned = Cli.json(cleanUp("--grace", "3d", "--output", "json", "--dry-run").out());
+        assertEquals(List.of(APP + "-old"), names(planned.path("expiring")));
+        assertEquals(null, old.expiresAt);
+        for (int run = 0; run < 2; run++) {
+            String report = cleanUp("--grace", "3d", "--output", "json").out();
+            assertEquals("""
+                    {"deleted":[],"expiring":[{"id":"%s","name":"d1a2b3c4d5e6f7-old","expires_at":"%s"}],"kept":[],"failed":[],"dry_run":false}
+                    """.formatted(old.id, old.expiresAt), report);
+        }
+    }
+
+    @Test
+    void counts_those_that_are_newly_set_to_expire_as_deletions() {
+        branches(APP + "-a", APP + "-b", APP + "-soon");
+        sandbox.neon().branch(APP + "-soon").expiresAt(SandboxBranch.now().plus(Duration.ofHours(1)));
+        Cli.Result refused = cleanUp("--grace", "3d", "--max-deletions", "1");
+        assertTrue(refused.err().startsWith("neon-ci: Nothing was deleted: 2 orphans are more than --max-deletions 1 allows;"), refused.err());
+        assertEquals(null, sandbox.neon().branch(APP + "-a").expiresAt);
+        assertEquals(0, cleanUp("--grace", "3d", "--max-deletions", "2").exitCode());
+    }
+
+    @Test
+    void says_which_keep_fits_no_branch() {
+        branches(APP + "-release/1", APP + "-feature/login");
+        assertEquals("""
+                No Neon branch of app d1a2b3c4d5e6f7 fits --keep 'hotfix/*'.
+                Keeping 'd1a2b3c4d5e6f7-release/1': --keep 'release/*'.
+                Neon branches of app d1a2b3c4d5e6f7: 1 with an Amplify branch, 1 kept, 0 orphaned.
+                """, cleanUp("--keep", "release/*", "--keep", "hotfix/*", "--keep", "feature/*").out());
+    }
+
+    @Test
+    void ends_when_amplify_lists_a_branch_without_a_name() {
+        branches(APP + "-old");
+        sandbox.fail("GET", "/amplify/", 1, Fault.status(200, "{\"branches\":[{\"branchName\":\"feature/login\"},{}]}", Map.of()));
+        Cli.Result result = cleanUp();
+        assertTrue(result.err().endsWith(": AWS's answer holds a branch without a name; run again later.\n"), result.err());
+        assertEquals(0, deletions());
+    }
+
     @Test
     void never_asks_for_a_deletion_that_cannot_be_undone_by_neon() {
         branches(APP + "-old");
@@ -258,11 +351,16 @@ class CleanupBranchesTest {
         String old = sandbox.neon().branch(APP + "-old").id;
         String live = sandbox.neon().branch(APP + "-feature/login").id;
         String expected = """
-                {"deleted":[{"id":"%s","name":"d1a2b3c4d5e6f7-old"}],"kept":[{"id":"%s","name":"d1a2b3c4d5e6f7-feature/login",\
+                {"deleted":[{"id":"%s","name":"d1a2b3c4d5e6f7-old"}],"expiring":[],"kept":[{"id":"%s","name":"d1a2b3c4d5e6f7-feature/login",\
                 "reason":"its Amplify branch exists"}],"failed":[],"dry_run":%s}
                 """;
         assertEquals(expected.formatted(old, live, true), cleanUp("--output", "json", "--dry-run").out());
         assertEquals(expected.formatted(old, live, false), cleanUp("--output", "json").out());
+    }
+
+    private String expires(String orphan) {
+        SandboxBranch branch = sandbox.neon().branch(APP + "-" + orphan);
+        return "'%s' (%s) expires on %s.\n".formatted(branch.name, branch.id, branch.expiresAt);
     }
 
     private Cli.Result cleanUp(String... more) {

@@ -77,6 +77,7 @@ class CommandLineTest {
     @CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
             --branch-name     | ``       | it must not be blank
             --parent-branch   | ``       | it must not be blank
+            --masking-rules   | ``       | it must not be blank
             --role-name       | ` `      | it must not be blank
             --database-name   | ``       | it must not be blank
             --env-file        | ``       | it must not be blank
@@ -105,10 +106,21 @@ class CommandLineTest {
             --keep          | ``  | it must not be blank
             --max-deletions | -1  | it must not be negative
             --max-deletions | all | it must be a whole number
+            --grace         | 31d | Neon takes at most 30d
+            --grace         | 3   | it must be a time such as 90s, 5m, 12h or 7d
             """)
     void cleanup_branches_names_an_option_with_a_bad_value(String option, String value, String reason) {
         Cli.Result result = Cli.run(sandbox, "cleanup-branches", option, value);
         assertEquals("neon-ci: Invalid value for option '" + option + "': " + reason + ". See 'neon-ci cleanup-branches --help'.\n", result.err());
+        assertRefused(result);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"{a,b}", "a,b", "[ab]*", "!a", "a|b", "a\\*", "release/{1..9}"})
+    void refuses_a_keep_that_reads_like_another_language_of_globs(String keep) {
+        Cli.Result result = Cli.run(sandbox, "cleanup-branches", "--keep", keep);
+        assertEquals("neon-ci: Invalid value for option '--keep': it must be a glob of * and ? alone, one for each --keep; write ? for any of"
+                + " [ ] { } , | \\. See 'neon-ci cleanup-branches --help'.\n", result.err());
         assertRefused(result);
     }
 

@@ -125,6 +125,23 @@ class SecretsTest {
     }
 
     @ParameterizedTest
+    @ValueSource(strings = {"anonymizing", "error", "initialization_error", "anonymized"})
+    void what_neon_says_of_a_masking_is_not_repeated_if_it_is_a_secret(String state) throws IOException {
+        Path rules = Files.writeString(folder.resolve("rules.json"), """
+                [{"database_name":"neondb","schema_name":"public","table_name":"users","column_name":"email","masking_value":"'x'"}]""");
+        for (String secret : List.of(sandbox.apiKey(), "postgresql://u:p@h/d\nneon-ci: all is well")) {
+            sandbox.fail("GET", "/anonymized_status$", -1, Fault.status(200, Cli.JSON.createObjectNode().put("state", state)
+                    .put("status_message", "mask " + secret).toString(), Map.of()));
+            Cli.Result result = create("--masking-rules", rules.toString(), "--wait", "4s");
+            assertEquals(state.equals("anonymized") ? 0 : 1, result.exitCode());
+            assertTrue((result.out() + result.err()).contains("mask ***"), "the masking is told of");
+            assertFalse((result.out() + result.err()).matches("(?s).*(p@h|all is well).*"), "a connection string is shown");
+            sandbox.neon().remove(Cli.BRANCH);
+            sandbox.failNoMore();
+        }
+    }
+
+    @ParameterizedTest
     @ValueSource(ints = {301, 302, 303, 307, 308})
     void no_credential_follows_a_redirect(int status) {
         try (Sandbox elsewhere = Sandbox.withoutPostgres()) {

@@ -35,6 +35,8 @@ class FaultMatrixTest {
 
     private static final String ORPHAN = SandboxAws.APP_ID + "-gone";
     private static final String OLD = "A=1\n";
+    private static final String RULES = """
+            [{"database_name":"neondb","schema_name":"public","table_name":"users","column_name":"email","masking_value":"'x'"}]""";
 
     /**
      * The run that makes the request, the request, and the fate of the run: + for success and - for an error, first with the fault once,
@@ -60,11 +62,20 @@ class FaultMatrixTest {
             bare   |POST /endpoints$     |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  ++  +-   +-   ++   ++  ++   +-   ++   ++
             expires|PATCH /branches/     |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
             reset  |POST /restore$       |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
+            mask   |POST /branch_anonymized$|--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  ++  +-   +-   ++   ++  ++   +-   ++   ++
+            mask   |GET /anonymized_status$|--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
+            masked |GET /anonymized_status$|--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
+            masked |GET /masking_rules$  |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
+            failed |PATCH /masking_rules$|--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
+            failed |POST /anonymize$     |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  ++  +-   +-   ++   ++  ++   +-   ++   ++
             cleanup|GET /api/.*/branches$|--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
             cleanup|GET /api/.*\\?cursor |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
             cleanup|GET /amplify/        |--  --  --  --  --  --   --  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
             cleanup|GET \\?nextToken     |--  --  --  --  --  --   --  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
-            cleanup|DELETE /branches/    |--  --  ++  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   ++  +-   +-   +-   ++
+            cleanup|DELETE /branches/    |--  --  ++  --  --  +-   +-  +-  +-   +-   +-  +-  +-  ++  +-   +-   ++   ++  ++   +-   ++   ++
+            grace  |GET /api/.*/branches$|--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
+            grace  |GET /amplify/        |--  --  --  --  --  --   --  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
+            grace  |PATCH /branches/     |--  --  ++  --  --  +-   +-  +-  +-   +-   +-  +-  +-  ++  +-   +-   ++   ++  ++   +-   ++   ++
             """;
 
     /** One cell: what is run, what goes wrong and how often, and how it must end. */
@@ -141,8 +152,8 @@ class FaultMatrixTest {
                 closeWhenAsked(cell, sandbox);
             }
 
-            // Short where it is given up. A hanging request takes half of the time there is: the other half is for the rest of the run.
-            String wait = !cell.succeeds() ? "1s" : hangs(cell.fault()) ? "40s" : "5m";
+            // Short where it is given up, and in the last second nothing is removed. A hanging request takes half of the time there is: the other half is for the rest of the run.
+            String wait = !cell.succeeds() ? isCleanup(cell) ? "3s" : "1s" : hangs(cell.fault()) ? "40s" : "5m";
             Cli.Result result = command(cell, sandbox, envFile, wait);
 
             assertEquals(cell.succeeds() ? 0 : 1, result.exitCode(), result.err());
@@ -152,11 +163,16 @@ class FaultMatrixTest {
                 sandbox.failNoMore();
                 assertEquals(0, command(cell, sandbox, envFile, "5m").exitCode());
                 assertHarmedNothing(cell, sandbox, envFile, new Cli.Result(0, "", ""));
+                sandbox.neon().passTime(Duration.ofDays(4));
                 assertFalse(sandbox.neon().hasBranch(ORPHAN));
             }
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
+    }
+
+    private static boolean isCleanup(Cell cell) {
+        return cell.run().equals("cleanup") || cell.run().equals("grace");
     }
 
     private static boolean hangs(String fault) {
@@ -166,18 +182,23 @@ class FaultMatrixTest {
     private static void setUp(Cell cell, Sandbox sandbox) {
         SandboxNeon neon = sandbox.neon();
         neon.operationsTake(Duration.ZERO);
+        neon.maskingTakes(Duration.ZERO, 0);
         switch (cell.run()) {
             case "again", "expires", "reset" -> neon.add(Cli.BRANCH);
             case "bare" -> neon.add(Cli.BRANCH).withoutCompute();
             case "busy" -> neon.operationsTakePolls(1);
-            case "init" -> sandbox.fail("GET", "/branches$", 1, Fault.status(200, """
-                    {"branches":[{"id":"%s","name":"%s","current_state":"init"}]}""".formatted(neon.add(Cli.BRANCH).id, Cli.BRANCH), Map.of()));
+            case "init" -> {
+                SandboxBranch made = neon.add(Cli.BRANCH).state("init");
+                sandbox.when("GET", "/branches/br-[^/]*$", () -> made.state(null));
+            }
+            case "masked" -> mask(neon.add(Cli.BRANCH), neon, "anonymized");
+            case "failed" -> mask(neon.add(Cli.BRANCH), neon, "error");
             case "paged" -> {
                 neon.add(Cli.BRANCH + "-2");
                 neon.add(Cli.BRANCH + "-3");
                 neon.maximumPageSize(1);
             }
-            case "cleanup" -> {
+            case "cleanup", "grace" -> {
                 neon.add(Cli.BRANCH);
                 neon.add(ORPHAN);
                 neon.maximumPageSize(1);
@@ -187,17 +208,33 @@ class FaultMatrixTest {
         }
     }
 
+    private static void mask(SandboxBranch branch, SandboxNeon neon, String state) {
+        branch.masking = new SandboxMasking(neon, branch, List.of(SandboxMasking.Rule.of(Cli.json(RULES).get(0))), true);
+        branch.masking.state = state;
+    }
+
+    /** Puts a file of rules where no env file is looked for. */
+    private static Path rules(Path envFile) {
+        try {
+            return Files.writeString(envFile.getParent().resolveSibling(envFile.getParent().getFileName() + ".json"), RULES);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
     private static Cli.Result command(Cell cell, Sandbox sandbox, Path envFile, String wait) {
         String more = switch (cell.run()) {
             case "cleanup" -> "cleanup-branches";
+            case "grace" -> "cleanup-branches --grace 3d";
             case "role" -> "create-branch --role-name neondb_owner";
             case "expires" -> "create-branch --expires-in 7d";
             case "reset" -> "create-branch --reset";
+            case "mask", "masked", "failed" -> "create-branch --masking-rules " + rules(envFile);
             default -> "create-branch";
         };
         List<String> args = new ArrayList<>(List.of(more.split(" ")));
         args.addAll(List.of("--wait", wait, "--verbose"));
-        if (!cell.run().equals("cleanup")) {
+        if (!isCleanup(cell)) {
             args.addAll(List.of("--env-file", envFile.toString()));
         }
         return Cli.run(sandbox, cell.run().equals("key") ? Map.of() : Cli.withKey(sandbox), args.toArray(String[]::new));
@@ -247,9 +284,9 @@ class FaultMatrixTest {
         List<String> names = neon.branches().stream().map(branch -> branch.name).toList();
         assertEquals(names.size(), new HashSet<>(names).size(), names::toString);
         assertTrue(neon.hasBranch("production"));
-        boolean isCleanup = cell.run().equals("cleanup");
+        boolean isCleanup = isCleanup(cell);
         if (isCleanup) {
-            assertTrue(neon.hasBranch(Cli.BRANCH), "a live branch is gone");
+            assertTrue(neon.hasBranch(Cli.BRANCH) && neon.branch(Cli.BRANCH).expiresAt == null, "a live branch is gone, or will be");
         } else if (result.exitCode() != 0) {
             assertFalse(result.out().contains("Wrote"), result.out());
         }

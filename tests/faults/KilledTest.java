@@ -83,6 +83,36 @@ class KilledTest {
         assertTrue(wasOld > 0 && wasOld < KILLS, wasOld + " of " + KILLS + " builds were killed before they wrote");
     }
 
+    @Test
+    void a_build_that_is_killed_while_its_branch_is_masked_hands_nothing_out_and_the_next_goes_on() throws Exception {
+        Path rules = Files.writeString(folder.resolve("rules.json"), """
+                [{"database_name":"neondb","schema_name":"public","table_name":"users","column_name":"email","masking_value":"'x'"}]""");
+        Files.writeString(envFile, OLD);
+        sandbox.neon().maskingTakes(Duration.ZERO, 3);
+        // No build comes to its end.
+        sandbox.fail("GET", "/connection_uri$", -1, Fault.hangBefore());
+        for (String state : List.of("created", "initialized", "anonymizing", "anonymized")) {
+            sandbox.forgetExchanges();
+            ProcessBuilder builder = new ProcessBuilder(Shell.java("create-branch", "--env-file", envFile.toString(),
+                    "--branch-name", state, "--masking-rules", rules.toString()))
+                    .redirectErrorStream(true).redirectOutput(ProcessBuilder.Redirect.DISCARD);
+            builder.environment().putAll(sandbox.environment());
+            Process build = builder.start();
+            sandbox.await(exchanges -> !build.isAlive() || exchanges.stream()
+                    .anyMatch(exchange -> exchange.responseBody().contains("\"state\":\"" + state + "\"")));
+            assertTrue(build.isAlive());
+            build.destroyForcibly().waitFor();
+            assertEquals(OLD, Files.readString(envFile));
+        }
+        sandbox.failNoMore();
+        for (String state : List.of("created", "initialized", "anonymizing", "anonymized")) {
+            assertEquals(0, Cli.create(sandbox, envFile, "--branch-name", state, "--masking-rules", rules.toString()).exitCode(), state);
+            assertEquals(written(state), Files.readString(envFile));
+            assertEquals("anonymized", sandbox.neon().branch(SandboxAws.APP_ID + "-" + state).masking.state);
+        }
+        assertEquals(5, sandbox.neon().branches().size());
+    }
+
     /** Kills a build while it starts, while it asks Neon, while there is a temporary file, or when the env file is new. */
     private void killAtSomeMoment(String branch, int moment, Random random) throws Exception {
         sandbox.forgetExchanges();

@@ -5,11 +5,14 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.quicktheories.generators.SourceDSL.integers;
 import static org.quicktheories.generators.SourceDSL.lists;
 
+import java.text.Normalizer;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Random;
 import java.util.Set;
@@ -28,11 +31,12 @@ class CleanupPlanPropertiesTest {
 
     private static final int TRIES = 2_000;
     private static final String APP = "d1";
+    private static final Instant GRACE_ENDS = Instant.parse("2026-12-10T00:00:00Z");
 
     /** Pieces of names that are out to hurt: prefixes of each other, globs and expressions, quotes, spaces, and what is not ASCII. */
-    private static final List<String> PIECES = List.of("main", "dev", "feature", "feature/login", "feature/login2", "a", "ab", "a.b", "a*",
+    private static final List<String> PIECES = List.of("main", "dev", "feature", "feature/login", "feature/login2", "a", "A", "ab", "prod", "a.b", "a*",
             "*", "?", "[ab]", "^a$", "(a|b)", "\\Q", "\\E", "$(x)", "`x`", "'", "\"", " ", "two words", "%2F", "%", "/", "-", "--", "d1-", "pr-7",
-            "é", "e\u0301", "日本", "😀", "\ud83d", "x".repeat(255), "x".repeat(254) + "y", "\n", "\0");
+            "é", "e\u0301", "日本", "😀", "\ud83d", "_old", "_old_1", " (old)", "x".repeat(255), "x".repeat(254) + "y", "\n", "\0");
 
     private static final List<String> PREFIXES = List.of(APP + "-", APP + "-", APP + "-", APP, "D1-", "d12-", "d-", "-d1-", " d1-", "");
 
@@ -46,7 +50,11 @@ class CleanupPlanPropertiesTest {
     private record World(List<NeonApi.Branch> neon, List<Aws.AmplifyBranch> amplify, List<String> keep, Map<String, String> made) {
 
         CleanupPlan plan() {
-            return CleanupPlan.of(APP, neon, amplify, null, keep);
+            return CleanupPlan.of(APP, neon, amplify, null, "prod", keep);
+        }
+
+        CleanupPlan graceful() {
+            return plan().expiringAt(GRACE_ENDS);
         }
 
         World with(List<NeonApi.Branch> otherNeon, List<Aws.AmplifyBranch> otherAmplify, List<String> otherKeep) {
@@ -71,13 +79,18 @@ class CleanupPlanPropertiesTest {
             int parent = choices.get(i + 3) % 40;
             int kind = choices.get(i + 4) % 40;
             String id = "br-" + neon.size();
+            if (kind == 12) {
+                amplify.add(new Aws.AmplifyBranch(name, null));
+                name += "_old_1";
+            }
             boolean isOfApp = prefix.equals(APP + "-");
             if (isOfApp) {
                 made.put(id, name);
             }
             // A parent may be any branch, one that is not there, the branch itself, or a child of it.
             neon.add(new NeonApi.Branch(id, isOfApp ? BranchName.of(APP, name) : prefix + name,
-                    parent < 16 ? "br-" + parent : null, "ready", kind == 1, kind == 2, null));
+                    parent < 16 ? "br-" + parent : null, "ready", kind == 1, kind == 2,
+                    kind >= 36 ? GRACE_ENDS.plusSeconds(kind - 38).toString() : null, false, true));
             switch (kind) {
                 case 3, 4, 5, 6, 7 -> amplify.add(new Aws.AmplifyBranch(name, null));
                 case 8 -> amplify.add(new Aws.AmplifyBranch("pr-1", name));
@@ -113,7 +126,7 @@ class CleanupPlanPropertiesTest {
 
     @Test
     void whatever_is_deleted_is_named_after_the_app() {
-        check(world -> world.plan().delete().stream().allMatch(branch -> branch.name().startsWith("d1-") && branch.name().length() > 3));
+        check(world -> world.plan().remove().stream().allMatch(branch -> branch.name().startsWith("d1-") && branch.name().length() > 3));
     }
 
     @Test
@@ -121,19 +134,31 @@ class CleanupPlanPropertiesTest {
         check(world -> {
             Set<String> live = world.amplify().stream().flatMap(branch -> Stream.of(branch.name(), String.valueOf(branch.sourceBranch())))
                     .map(name -> BranchName.of(APP, name)).collect(Collectors.toSet());
-            return world.plan().delete().stream().noneMatch(branch -> live.contains(branch.name()));
+            return world.plan().remove().stream().noneMatch(branch -> live.contains(branch.name()));
         });
     }
 
     @Test
     void nothing_that_is_default_or_protected_or_always_kept_is_deleted() {
-        check(world -> world.plan().delete().stream().noneMatch(branch -> branch.isDefault() || branch.isProtected()
-                || branch.name().equals("d1-main") || branch.name().equals("d1-dev")));
+        check(world -> world.plan().remove().stream().noneMatch(branch -> branch.isDefault() || branch.isProtected()
+                || List.of("d1-main", "d1-dev", "d1-prod").contains(branch.name().toLowerCase(Locale.ROOT))));
+    }
+
+    @Test
+    void no_backup_and_no_other_writing_of_a_name_that_stays_is_deleted() {
+        check(world -> {
+            Set<String> staying = new HashSet<>(Set.of("main", "dev", "prod"));
+            world.amplify().forEach(branch -> staying.add(branch.name()));
+            Set<String> others = staying.stream().flatMap(name -> Stream.of(name + "_old", name + "_old_1", name + " (old)", name + " (old)_old",
+                    name.toUpperCase(Locale.ROOT), Normalizer.normalize(name, Normalizer.Form.NFD), Normalizer.normalize(name, Normalizer.Form.NFC)))
+                    .map(name -> APP + "-" + name).collect(Collectors.toSet());
+            return world.plan().remove().stream().noneMatch(branch -> others.contains(branch.name()));
+        });
     }
 
     @Test
     void nothing_that_a_glob_keeps_is_deleted_even_if_neon_has_only_the_beginning_of_its_name() {
-        check(world -> world.plan().delete().stream().noneMatch(branch -> {
+        check(world -> world.plan().remove().stream().noneMatch(branch -> {
             String name = branch.name().substring(3);
             String whole = world.made().getOrDefault(branch.id(), name);
             return world.keep().stream().anyMatch(glob -> matches(glob, name) || matches(glob, whole));
@@ -144,7 +169,7 @@ class CleanupPlanPropertiesTest {
     void nothing_whose_child_stays_is_deleted_and_children_go_first() {
         check(world -> {
             Set<String> gone = new HashSet<>();
-            for (NeonApi.Branch branch : world.plan().delete()) {
+            for (NeonApi.Branch branch : world.plan().remove()) {
                 if (!world.neon().stream().filter(child -> branch.id().equals(child.parentId())).allMatch(child -> gone.contains(child.id()))) {
                     return false;
                 }
@@ -158,7 +183,7 @@ class CleanupPlanPropertiesTest {
     void every_branch_of_the_app_is_either_deleted_or_kept_and_no_other_is_mentioned() {
         check(world -> {
             CleanupPlan plan = world.plan();
-            List<NeonApi.Branch> mentioned = new ArrayList<>(plan.delete());
+            List<NeonApi.Branch> mentioned = new ArrayList<>(plan.remove());
             plan.kept().forEach(kept -> mentioned.add(kept.branch()));
             return mentioned.size() == new HashSet<>(mentioned).size() && new HashSet<>(mentioned).equals(world.neon().stream()
                     .filter(branch -> branch.name().startsWith("d1-") && branch.name().length() > 3).collect(Collectors.toSet()));
@@ -170,7 +195,7 @@ class CleanupPlanPropertiesTest {
         check(world -> world.plan().kept().stream().allMatch(kept -> !kept.reason().isBlank()
                 && (!kept.reason().equals("it has a child branch that stays")
                         || world.neon().stream().anyMatch(child -> kept.branch().id().equals(child.parentId())
-                                && !world.plan().delete().contains(child)))));
+                                && !world.plan().remove().contains(child)))));
     }
 
     @Test
@@ -183,7 +208,7 @@ class CleanupPlanPropertiesTest {
             Collections.reverse(amplify);
             Collections.reverse(keep);
             return world.with(neon, amplify, world.keep()).plan().equals(world.plan())
-                    && world.with(neon, amplify, keep).plan().delete().equals(world.plan().delete());
+                    && world.with(neon, amplify, keep).plan().remove().equals(world.plan().remove());
         });
     }
 
@@ -191,27 +216,73 @@ class CleanupPlanPropertiesTest {
     void a_second_run_deletes_nothing() {
         check(world -> {
             List<NeonApi.Branch> left = new ArrayList<>(world.neon());
-            left.removeAll(world.plan().delete());
-            return world.with(left, world.amplify(), world.keep()).plan().delete().isEmpty();
+            left.removeAll(world.plan().remove());
+            return world.with(left, world.amplify(), world.keep()).plan().remove().isEmpty();
+        });
+    }
+
+    @Test
+    void only_what_would_be_deleted_is_let_expire_and_never_later_than_it_expires_anyway() {
+        check(world -> {
+            List<NeonApi.Branch> deleted = world.plan().remove();
+            return world.graceful().remove().stream().allMatch(branch -> deleted.contains(branch)
+                    && (branch.expiresAt() == null || Instant.parse(branch.expiresAt()).isAfter(GRACE_ENDS)));
+        });
+    }
+
+    @Test
+    void nothing_that_has_a_child_is_let_expire() {
+        check(world -> world.graceful().remove().stream()
+                .noneMatch(branch -> world.neon().stream().anyMatch(child -> branch.id().equals(child.parentId()))));
+    }
+
+    @Test
+    void every_orphan_is_let_expire_or_expires_already_or_waits_for_its_children() {
+        check(world -> {
+            CleanupPlan deletion = world.plan();
+            CleanupPlan plan = world.graceful();
+            List<NeonApi.Branch> mentioned = plan.branches().toList();
+            Set<String> parents = deletion.remove().stream().map(NeonApi.Branch::parentId).collect(Collectors.toSet());
+            return new HashSet<>(mentioned).equals(deletion.branches().collect(Collectors.toSet()))
+                    && mentioned.size() == new HashSet<>(mentioned).size()
+                    && deletion.remove().stream().allMatch(branch -> plan.remove().contains(branch) || plan.expiring().contains(branch)
+                            || parents.contains(branch.id()));
+        });
+    }
+
+    @Test
+    void a_second_run_lets_nothing_expire_anew() {
+        check(world -> {
+            List<NeonApi.Branch> expiring = world.graceful().remove();
+            List<NeonApi.Branch> neon = new ArrayList<>(world.neon());
+            neon.replaceAll(branch -> !expiring.contains(branch) ? branch : new NeonApi.Branch(branch.id(), branch.name(),
+                    branch.parentId(), branch.state(), branch.isDefault(), branch.isProtected(), GRACE_ENDS.toString(), branch.isSchemaOnly(),
+                    branch.isRestorable()));
+            return world.with(neon, world.amplify(), world.keep()).plan().expiringAt(GRACE_ENDS.plusSeconds(86_400)).remove().isEmpty();
         });
     }
 
     /** The properties above say something only if the worlds hold what they speak of. */
     @Test
     void the_worlds_are_worth_it() {
-        Map<String, Predicate<World>> wanted = Map.of(
-                "several deletions", world -> world.plan().delete().size() > 2,
-                "a deleted parent", world -> world.plan().delete().stream().anyMatch(branch -> world.plan().delete().stream()
+        Map<String, Predicate<World>> wanted = new HashMap<>(Map.of(
+                "several deletions", world -> world.plan().remove().size() > 2,
+                "a deleted parent", world -> world.plan().remove().stream().anyMatch(branch -> world.plan().remove().stream()
                         .anyMatch(child -> branch.id().equals(child.parentId()))),
                 "a child that stays", keeps(reason -> reason.equals("it has a child branch that stays")),
                 "a glob that matches", keeps(reason -> reason.startsWith("--keep")),
                 "a default branch", keeps(reason -> reason.contains("default")),
                 "a protected branch", keeps(reason -> reason.contains("protected")),
-                "a live branch", keeps(reason -> reason.equals(CleanupPlan.LIVE)),
-                "a deleted branch with a shortened name", world -> world.plan().delete().stream()
+                "a live branch", keeps(reason -> reason.equals(Protection.LIVE)),
+                "a deleted branch with a shortened name", world -> world.plan().remove().stream()
                         .anyMatch(branch -> !branch.name().equals("d1-" + world.made().get(branch.id()))),
                 "parents in a circle", world -> world.neon().stream().anyMatch(branch -> isItsOwnAncestor(world, branch)),
-                "a branch of another", world -> world.neon().stream().anyMatch(branch -> !branch.name().startsWith("d1-")));
+                "a branch of another", world -> world.neon().stream().anyMatch(branch -> !branch.name().startsWith("d1-"))));
+        wanted.putAll(Map.of(
+                "a backup", keeps(reason -> reason.startsWith("it is Neon's backup")),
+                "a branch that is let expire", world -> !world.graceful().remove().isEmpty(),
+                "an orphan that expires already", world -> !world.graceful().expiring().isEmpty(),
+                "a parent that waits", world -> world.graceful().kept().size() > world.plan().kept().size()));
         Map<String, Integer> met = new HashMap<>();
         check(world -> {
             met.merge("a world", 1, Integer::sum);

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 
 import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
@@ -19,17 +20,21 @@ class CleanupPlanTest {
 
     /**
      * Neon branches as {@code name<parent}, an exclamation mark for a protected one and a star for the default one; Amplify branches, a
-     * pull request's as {@code pr-N<source}; and what becomes of the first Neon branch.
+     * pull request's as {@code pr-N<source}; and what becomes of the first Neon branch. The production branch is {@code prod}.
      */
     @ParameterizedTest(name = "{0} | {1} | {2}: {3}")
     @CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
             d1-old                        | main             |         | deleted
             d1-login                      | main, login      |         | its Amplify branch exists
+            d1-local/me                   | main             |         | 'local/me' is always kept
+            d1-local                      | main             |         | deleted
             d1-feature/login              | feature/login    |         | its Amplify branch exists
             d1-feature                    | feature/login    |         | deleted
             d1-feature/login              | feature          |         | deleted
             d1-login2                     | login            |         | deleted
-            d1-Login                      | login            |         | deleted
+            d1-Login                      | login            |         | its Amplify branch exists
+            d1-login                      | LOGIN            |         | its Amplify branch exists
+            d1-straße                     | STRASSE          |         | its Amplify branch exists
             d1-two words                  | two, words       |         | deleted
             d1-two words                  | two words        |         | its Amplify branch exists
             d1-two                        | two words        |         | deleted
@@ -41,7 +46,9 @@ class CleanupPlanTest {
             d1-a/b                        | a%2Fb            |         | deleted
             d1-it's "so"                  | it's "so"        |         | its Amplify branch exists
             d1-Grüße/日本語                | Grüße/日本語      |         | its Amplify branch exists
-            d1-Gru\u0308ße                | Grüße            |         | deleted
+            d1-Gru\u0308ße                | Grüße            |         | its Amplify branch exists
+            d1-Grüße                      | Gru\u0308ße      |         | its Amplify branch exists
+            d1-Gruße                      | Grüße            |         | deleted
             d1-d1-fix                     | fix              |         | deleted
             d1-d1-fix                     | d1-fix           |         | its Amplify branch exists
             production                    | main             |         | not mentioned
@@ -61,6 +68,22 @@ class CleanupPlanTest {
             d1-old!                       | main             |         | it is protected
             d1-main                       | login            |         | 'main' is always kept
             d1-dev                        | login            |         | 'dev' is always kept
+            d1-Main                       | login            |         | 'Main' is always kept
+            d1-prod                       | login            |         | 'prod' is the production branch
+            d1-PROD                       | login            |         | 'prod' is the production branch
+            d1-product                    | login            |         | deleted
+            d1-login_old_2026-11-25T10:00:00Z | login        |         | it is Neon's backup of 'd1-login'
+            d1-login (old)                | login            |         | it is Neon's backup of 'd1-login'
+            d1-login_old                  | login            |         | it is Neon's backup of 'd1-login'
+            d1-login_old_2026 (old)       | login            |         | it is Neon's backup of 'd1-login_old_2026'
+            d1-main_old_2026-11-25        | login            |         | it is Neon's backup of 'd1-main'
+            d1-dev (old)                  | login            |         | it is Neon's backup of 'd1-dev'
+            d1-prod (old)                 | login            |         | it is Neon's backup of 'd1-prod'
+            d1-v1_old                     | login            | v?      | it is Neon's backup of 'd1-v1'
+            d1-gone_old_2026-11-25        | login            |         | deleted
+            d1-gone (old)                 | login            |         | deleted
+            d1-login_older                | login            |         | deleted
+            d1-login_old_one              | login            |         | deleted
             d1-develop                    | login            |         | deleted
             d1-main2                      | login            |         | deleted
             d1-pr-7                       | main, pr-7<fix   |         | its Amplify branch exists
@@ -74,7 +97,9 @@ class CleanupPlanTest {
             d1-v12                        | main             | v?        | deleted
             d1-v                          | main             | v?        | deleted
             d1-v😀                         | main             | v?        | --keep 'v?'
-            d1-V1                         | main             | v?        | deleted
+            d1-V1                         | main             | v?        | --keep 'v?'
+            d1-e\u0301t\u0301               | main             | É*        | --keep 'É*'
+            d1-e\u0301                    | main             | e*        | --keep 'e*'
             d1-v1                         | main             | d1-v?     | deleted
             d1-anything at all            | main             | *         | --keep '*'
             d1-a.c                        | main             | a.c       | --keep 'a.c'
@@ -93,12 +118,10 @@ class CleanupPlanTest {
             """)
     void decides(String neonBranches, String amplifyBranches, String keep, String fate) {
         List<NeonApi.Branch> branches = Arrays.stream(neonBranches.split(", ")).map(CleanupPlanTest::neonBranch).toList();
-        CleanupPlan plan = CleanupPlan.of(APP, branches, amplifyBranches(amplifyBranches), null,
+        CleanupPlan plan = CleanupPlan.of(APP, branches, amplifyBranches(amplifyBranches), null, "prod",
                 keep == null ? List.of() : List.of(keep.split(", ")));
         NeonApi.Branch first = branches.get(0);
-        assertEquals(fate, plan.delete().contains(first) ? "deleted"
-                : plan.kept().stream().filter(kept -> kept.branch().equals(first)).map(CleanupPlan.Kept::reason).findFirst()
-                        .orElse("not mentioned"));
+        assertEquals(fate, plan.remove().contains(first) ? "deleted" : kept(plan, first));
     }
 
     @Test
@@ -108,7 +131,7 @@ class CleanupPlanTest {
         for (int i = 0; i < branches.size(); i++) {
             Collections.rotate(branches, 1);
             assertEquals(List.of("d1-0", "d1-c", "d1-b", "d1-d", "d1-a"),
-                    CleanupPlan.of(APP, branches, amplifyBranches("main"), null, List.of()).delete().stream().map(NeonApi.Branch::name).toList());
+                    CleanupPlan.of(APP, branches, amplifyBranches("main"), null, null, List.of()).remove().stream().map(NeonApi.Branch::name).toList());
         }
     }
 
@@ -116,9 +139,9 @@ class CleanupPlanTest {
     void knows_the_neon_branch_of_an_amplify_branch_with_a_name_too_long_for_neon() {
         String name = "x".repeat(255);
         NeonApi.Branch branch = neonBranch(BranchName.of(APP, name));
-        assertEquals(List.of(), CleanupPlan.of(APP, List.of(branch), amplifyBranches(name), null, List.of()).delete());
-        assertEquals(List.of(), CleanupPlan.of(APP, List.of(branch), amplifyBranches("main"), null, List.of(name)).delete());
-        assertEquals(List.of(branch), CleanupPlan.of(APP, List.of(branch), amplifyBranches(name + "y"), null, List.of()).delete());
+        assertEquals(List.of(), CleanupPlan.of(APP, List.of(branch), amplifyBranches(name), null, null, List.of()).remove());
+        assertEquals(List.of(), CleanupPlan.of(APP, List.of(branch), amplifyBranches("main"), null, null, List.of(name)).remove());
+        assertEquals(List.of(branch), CleanupPlan.of(APP, List.of(branch), amplifyBranches(name + "y"), null, null, List.of()).remove());
     }
 
     @ParameterizedTest
@@ -127,21 +150,52 @@ class CleanupPlanTest {
     void keeps_a_shortened_name_if_a_glob_may_fit_the_whole(String glob, boolean keeps) {
         NeonApi.Branch branch = neonBranch(BranchName.of(APP, "release/" + "x".repeat(250) + "-final"));
         assertEquals(keeps ? List.of() : List.of(branch),
-                CleanupPlan.of(APP, List.of(branch), amplifyBranches("main"), null, List.of(glob)).delete());
+                CleanupPlan.of(APP, List.of(branch), amplifyBranches("main"), null, null, List.of(glob)).remove());
     }
 
     @Test
     void a_glob_of_many_stars_does_not_take_for_ever() {
         List<NeonApi.Branch> branches = List.of(neonBranch("d1-" + "a".repeat(200)));
         assertEquals(branches, assertTimeoutPreemptively(Duration.ofMinutes(1), () -> CleanupPlan.of(APP, branches, amplifyBranches("main"),
-                null, List.of("**a**a**a**a**a**a**b")).delete()));
+                null, null, List.of("**a**a**a**a**a**a**b")).remove()));
+    }
+
+    /** Dates are of one month; the grace ends on the 10th. */
+    @ParameterizedTest(name = "{0} | {1}: {2}")
+    @CsvSource(delimiter = '|', textBlock = """
+            d1-old                   | main  | let expire on the 10th
+            d1-old@20                | main  | let expire on the 10th
+            d1-old@09                | main  | expires already
+            d1-old@10                | main  | expires already
+            d1-old@01                | main  | expires already
+            d1-old@09                | old   | its Amplify branch exists
+            d1-old!                  | main  | it is protected
+            d1-old, d1-child<d1-old  | main  | it has a child branch, and waits for a later clean-up
+            d1-old, d1-child@09<d1-old | main | it has a child branch, and waits for a later clean-up
+            d1-child<d1-old, d1-old  | main  | let expire on the 10th
+            d1-old, d1-child<d1-old  | child | it has a child branch that stays
+            production               | main  | not mentioned
+            """)
+    void decides_what_is_let_expire(String neonBranches, String amplifyBranches, String fate) {
+        List<NeonApi.Branch> branches = Arrays.stream(neonBranches.split(", ")).map(CleanupPlanTest::neonBranch).toList();
+        CleanupPlan plan = CleanupPlan.of(APP, branches, amplifyBranches(amplifyBranches), null, null, List.of())
+                .expiringAt(Instant.parse("2026-12-10T00:00:00Z"));
+        NeonApi.Branch first = branches.get(0);
+        assertEquals(fate, plan.remove().contains(first) ? "let expire on the 10th" : plan.expiring().contains(first) ? "expires already"
+                : kept(plan, first));
+    }
+
+    private static String kept(CleanupPlan plan, NeonApi.Branch branch) {
+        return plan.kept().stream().filter(kept -> kept.branch().equals(branch)).map(CleanupPlan.Kept::reason).findFirst()
+                .orElse("not mentioned");
     }
 
     private static NeonApi.Branch neonBranch(String text) {
         String[] parts = text.split("<");
-        String name = parts[0].replaceAll("[!*]$", "");
-        return new NeonApi.Branch("id of " + name, name, parts.length == 1 ? null : "id of " + parts[1], "ready",
-                parts[0].endsWith("*"), parts[0].endsWith("!"), null);
+        String[] nameAndDay = parts[0].replaceAll("[!*]$", "").split("@");
+        return new NeonApi.Branch("id of " + nameAndDay[0], nameAndDay[0], parts.length == 1 ? null : "id of " + parts[1], "ready",
+                parts[0].endsWith("*"), parts[0].endsWith("!"),
+                nameAndDay.length == 1 ? null : "2026-12-" + nameAndDay[1] + "T00:00:00Z", false, true);
     }
 
     private static List<Aws.AmplifyBranch> amplifyBranches(String text) {
