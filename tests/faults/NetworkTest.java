@@ -94,7 +94,7 @@ class NetworkTest {
         String authorities = "-Djavax.net.ssl.trustStore=" + folder.resolve("authorities.jks");
         environment.put("JAVA_TOOL_OPTIONS", authorities + " -Djavax.net.ssl.trustStorePassword=wrong");
         String unread = run(environment, "create-branch").err();
-        assertTrue(unread.matches("Picked up .*\nneon-ci: Could not .*: its certificate is not trusted: \\S.*\\); let Java .*\n"),
+        assertTrue(unread.matches("Picked up .*\nneon-ci: Could not .* \\(its certificate is not trusted: \\S.*\\); let Java .*\n"),
                 unread);
         environment.put("JAVA_TOOL_OPTIONS", authorities);
         Shell.Result trusted = run(environment, "create-branch");
