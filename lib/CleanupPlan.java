@@ -50,11 +50,11 @@ record CleanupPlan(List<NeonApi.Branch> remove, List<NeonApi.Branch> expiring, L
         amplifyBranches.forEach(branch -> Stream.of(branch.name(), branch.sourceBranch()).filter(Objects::nonNull).forEach(live::add));
         if (live.isEmpty()) {
             throw new Failure("Amplify lists no branch at all for app " + appId
-                    + ", so nothing was deleted: check --app-id and --region, and delete the last Neon branches of a retired app by hand.");
+                    + ", so nothing is deleted: check --app-id and --region, and delete the last Neon branches of a retired app by hand.");
         }
         if (ownBranch != null && !live.contains(ownBranch)) {
             throw new Failure("Amplify's list of branches of app " + appId + " lacks '" + ownBranch
-                    + "', the branch of this build, so nothing was deleted: run the clean-up again once the list is whole.");
+                    + "', the branch of this build, so nothing is deleted: run the clean-up again once the list is whole.");
         }
 
         Protection protection = new Protection(appId, productionBranch, live, keep);

@@ -1,3 +1,4 @@
+import java.time.Duration;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
@@ -35,6 +36,7 @@ final class Removal {
     private final int widest;
     private int width;
     private int waits = 0;
+    private Duration lastLook = Duration.ZERO;
 
     /**
      * Removes nothing yet.
@@ -60,17 +62,16 @@ final class Removal {
     void run(CleanupPlan first) {
         first.remove().forEach(branch -> left.put(branch.id(), branch));
         CleanupPlan plan = first;
+        boolean isInTime = true;
         try {
             while (!left.isEmpty()) {
-                Optional<NeonApi.NotNow> notNow = removeBatch(plan);
-                boolean isInTime = notNow.isEmpty() || neon.pauseAfter(notNow.get(), waits);
-                if (!left.isEmpty()) {
-                    // Even where it is too late to try again: the list tells what became of those whose answer was lost.
-                    plan = lookAgain();
-                }
-                if (!left.isEmpty() && (!isInTime || deadline.isTooLate())) {
+                if (!isInTime || isTooLate()) {
                     throw outOfTime();
                 }
+                Optional<NeonApi.NotNow> notNow = removeBatch(plan);
+                isInTime = notNow.isEmpty() || neon.pauseAfter(notNow.get(), waits);
+                // Even where it is too late to try again: the list tells what became of those whose answer was lost.
+                plan = left.isEmpty() ? plan : lookAgain();
             }
         } catch (Failure e) {
             List.copyOf(left.values()).forEach(branch -> fail(branch, errors.getOrDefault(branch.id(), e.getMessage())));
@@ -121,10 +122,12 @@ final class Removal {
         if (!neon.awaitRoom(PAGES + width)) {
             throw outOfTime();
         }
+        Duration before = deadline.left();
         Future<List<NeonApi.Branch>> listing = inParallel.start(neon::listProjectBranches);
         CleanupPlan plan = planAgain.apply(listing);
         Map<String, NeonApi.Branch> now = InParallel.await(listing).stream().collect(Collectors.toMap(NeonApi.Branch::id, branch -> branch));
         Map<String, CleanupPlan.Kept> kept = plan.kept().stream().collect(Collectors.toMap(one -> one.branch().id(), one -> one));
+        lastLook = before.minus(deadline.left());
         Set<NeonApi.Branch> expiring = Set.copyOf(plan.expiring());
         left.values().removeIf(branch -> {
             NeonApi.Branch there = now.get(branch.id());
@@ -144,6 +147,11 @@ final class Removal {
             return true;
         });
         return plan;
+    }
+
+    /** Tells whether there is no time for a batch and for a last look at what became of it, each of which may take twice as long as usual. */
+    private boolean isTooLate() {
+        return deadline.isTooLate() || deadline.left().compareTo(lastLook.multipliedBy(4)) < 0;
     }
 
     private void fail(NeonApi.Branch branch, String error) {

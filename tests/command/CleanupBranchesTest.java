@@ -116,7 +116,7 @@ class CleanupBranchesTest {
         branches(APP + "-feature/old");
         sandbox.aws().removeBranches();
         Cli.Result result = cleanUp();
-        assertEquals("neon-ci: Amplify lists no branch at all for app d1a2b3c4d5e6f7, so nothing was deleted: check --app-id and --region,"
+        assertEquals("neon-ci: Amplify lists no branch at all for app d1a2b3c4d5e6f7, so nothing is deleted: check --app-id and --region,"
                 + " and delete the last Neon branches of a retired app by hand.\n", result.err());
         assertEquals(1, result.exitCode());
         assertEquals(0, deletions());
@@ -128,7 +128,7 @@ class CleanupBranchesTest {
         sandbox.aws().removeBranch("feature/login");
         Cli.Result result = cleanUp();
         assertEquals("neon-ci: Amplify's list of branches of app d1a2b3c4d5e6f7 lacks 'feature/login', the branch of this build, so nothing"
-                + " was deleted: run the clean-up again once the list is whole.\n", result.err());
+                + " is deleted: run the clean-up again once the list is whole.\n", result.err());
         assertEquals(1, result.exitCode());
         assertEquals(0, deletions());
 

@@ -235,12 +235,13 @@ class AtOnceTest {
         switch (trouble) {
             case "locked" -> sandbox.fail("DELETE", "-", -1, Fault.locked());
             case "stalled" -> sandbox.fail("DELETE", "-", -1, Fault.stall());
-            default -> sandbox.latency(Duration.ofMillis(400));
+            default -> sandbox.latency(Duration.ofSeconds(1));
         }
-        Cli.Result result = cleanUp("--max-deletions", "40", "--wait", "3s", "--output", "json");
+        Duration wait = Duration.ofSeconds(trouble.equals("slow") ? 9 : 3);
+        Cli.Result result = cleanUp("--max-deletions", "40", "--wait", wait.toSeconds() + "s", "--output", "json");
         assertEquals(1, result.exitCode(), result.err());
         // The time begins before the first request; a machine that is busy may take up the last ones late.
-        long latest = sandbox.exchanges().stream().mapToLong(Exchange::start).min().orElseThrow() + Duration.ofSeconds(5).toNanos();
+        long latest = sandbox.exchanges().stream().mapToLong(Exchange::start).min().orElseThrow() + wait.plusSeconds(2).toNanos();
         sandbox.exchanges().forEach(exchange -> assertTrue(exchange.start() < latest, exchange::toString));
         JsonNode report = Cli.json(result.out());
         assertEquals(40, report.path("deleted").size() + report.path("failed").size());
