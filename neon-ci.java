@@ -37,6 +37,7 @@
 //SOURCES lib/Removal.java
 //SOURCES lib/Secret.java
 //SOURCES lib/SharedOptions.java
+//SOURCES lib/UsageError.java
 
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
@@ -54,19 +55,14 @@ import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Future;
 import java.util.concurrent.FutureTask;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
-import picocli.CommandLine.MissingParameterException;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
-import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParseResult;
 import picocli.CommandLine.ScopeType;
 import picocli.CommandLine.Spec;
-import picocli.CommandLine.UnmatchedArgumentException;
 
 /**
  * Gives every AWS Amplify Hosting branch its own Neon Postgres branch. {@code create-branch} makes it and writes its connection strings
@@ -125,11 +121,7 @@ class NeonCi implements Callable<Integer> {
                 .setExecutionStrategy(NeonCi::runInTime)
                 .setParameterExceptionHandler((e, args) -> {
                     CommandLine command = e.getCommandLine();
-                    // What was not understood may be a secret, so only the name of an option is repeated.
-                    String message = e instanceof UnmatchedArgumentException unmatched ? unmatched(unmatched)
-                            : e instanceof MissingParameterException missing ? withoutValue(missing)
-                            : e.getMessage().endsWith(".") ? e.getMessage() : e.getMessage() + ".";
-                    printError(command, message + " See '" + command.getCommandSpec().qualifiedName() + " --help'.");
+                    printError(command, UsageError.sentence(e) + " See '" + command.getCommandSpec().qualifiedName() + " --help'.");
                     return CommandLine.ExitCode.USAGE;
                 })
                 .setExecutionExceptionHandler((e, command, result) -> {
@@ -169,25 +161,6 @@ class NeonCi implements Callable<Integer> {
         printError(command.commandLine(), "Something took longer than --wait allows, so the run was given up; run again, which goes on"
                 + " where this run stopped, or give it longer with --wait.");
         return CommandLine.ExitCode.SOFTWARE;
-    }
-
-    private static String withoutValue(MissingParameterException e) {
-        return e.getMissing().get(0) instanceof OptionSpec option
-                ? "Option '" + option.names()[0] + "' needs a value; one that begins with a hyphen needs an equals sign before it."
-                : "There is an argument too few.";
-    }
-
-    private static String unmatched(UnmatchedArgumentException e) {
-        String argument = e.getUnmatched().get(0);
-        Matcher known = Pattern.compile("--[a-z-]+|-[A-Za-z]").matcher(argument);
-        if (!known.lookingAt()) {
-            return argument.startsWith("-") ? "There is an unknown option." : "There is an argument too many; a value with spaces needs quotes.";
-        }
-        String option = known.group();
-        List<String> likely = option.startsWith("--") ? e.getSuggestions() : List.of();
-        String likeliest = likely.stream().filter(name -> name.startsWith(option)).findFirst().or(() -> likely.stream().findFirst())
-                .map(name -> "; did you mean '" + name + "'?").orElse(".");
-        return "Unknown option '" + option + "'" + likeliest;
     }
 
     private static void printError(CommandLine command, String message) {

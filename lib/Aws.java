@@ -16,7 +16,7 @@ import java.util.Set;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
 import java.util.function.UnaryOperator;
-import java.util.regex.Matcher;
+import java.util.regex.MatchResult;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import software.amazon.awssdk.auth.credentials.AwsBasicCredentials;
@@ -161,14 +161,15 @@ final class Aws {
     }
 
     /**
-     * Hides the files in ~/.aws that the SDK cannot read, since its clients would fail even where they need nothing of them. Returns what is
-     * wrong with them, to go on with after a sentence, or nothing.
+     * Hides the files in ~/.aws that the SDK cannot read, since its clients would fail even where they need nothing of them. Returns what
+     * is wrong with them, to go on with after a sentence, or nothing.
      */
     private static String hideUnreadableProfiles() {
         StringBuilder unreadable = new StringBuilder();
         Map<ProfileFileSystemSetting, Path> files = new LinkedHashMap<>();
         ProfileFileLocation.configurationFileLocation().ifPresent(file -> files.put(ProfileFileSystemSetting.AWS_CONFIG_FILE, file));
-        ProfileFileLocation.credentialsFileLocation().ifPresent(file -> files.put(ProfileFileSystemSetting.AWS_SHARED_CREDENTIALS_FILE, file));
+        ProfileFileLocation.credentialsFileLocation()
+                .ifPresent(file -> files.put(ProfileFileSystemSetting.AWS_SHARED_CREDENTIALS_FILE, file));
         files.forEach((setting, file) -> {
             try {
                 ProfileFile.builder().content(file).type(setting == ProfileFileSystemSetting.AWS_CONFIG_FILE
@@ -200,8 +201,8 @@ final class Aws {
             SdkException e = trouble(thrown);
             throw failure(what, e, "SSM", switch (code(e)) {
                 // The key goes by way of a file that is none, for a command line stays in the shell's history.
-                case "ParameterNotFound", "ParameterVersionNotFound" -> "check --api-key-param and --region, or store the key there with 'read"
-                        + " -rs KEY && aws ssm put-parameter --type SecureString --name NAME --value \"file://\"<(printf %s \"$KEY\")'";
+                case "ParameterNotFound", "ParameterVersionNotFound" -> "check --api-key-param and --region, or store the key there with"
+                        + " 'read -rs KEY && aws ssm put-parameter --type SecureString --name NAME --value \"file://\"<(printf %s \"$KEY\")'";
                 case "AccessDeniedException" -> denied(e, "ssm:GetParameter", arn(name));
                 case "InvalidKeyId" -> "enable the KMS key that the parameter is stored under, or store it again under another";
                 case "ValidationException" -> "check --api-key-param";
@@ -312,7 +313,8 @@ final class Aws {
         return attempt -> {
             Duration pause = growing.computeDelay(attempt);
             if (pause.toMillis() > 1000) {
-                say.accept(String.format(Locale.ROOT, "AWS does not answer as it should; trying again in %.1f s.", pause.toMillis() / 1000.0));
+                say.accept(String.format(Locale.ROOT, "AWS does not answer as it should; trying again in %.1f s.",
+                        pause.toMillis() / 1000.0));
             }
             return pause;
         };
@@ -333,8 +335,8 @@ final class Aws {
         sources.put("a web identity", WebIdentityTokenFileCredentialsProvider::create);
         sources.put("profile '" + profile + "'", ProfileCredentialsProvider::create);
         sources.put("the container", () -> ContainerCredentialsProvider.builder().build());
-        sources.put("'aws configure export-credentials'",
-                () -> ProcessCredentialsProvider.builder().command(List.of("aws", "configure", "export-credentials", "--format", "process")).build());
+        sources.put("'aws configure export-credentials'", () -> ProcessCredentialsProvider.builder()
+                .command(List.of("aws", "configure", "export-credentials", "--format", "process")).build());
         sources.put("this machine's metadata", InstanceProfileCredentialsProvider::create);
         List<String> tried = new ArrayList<>();
         sources.forEach((name, source) -> {
@@ -343,8 +345,8 @@ final class Aws {
             }
         });
         if (credentials == null) {
-            throw new Failure("Could not " + what + ": there are no AWS credentials; in Amplify give the app a service role, elsewhere sign in"
-                    + UNREADABLE_PROFILES + " (tried: " + String.join(", ", tried) + ").");
+            throw new Failure("Could not " + what + ": there are no AWS credentials; in Amplify give the app a service role, elsewhere"
+                    + " sign in" + UNREADABLE_PROFILES + " (tried: " + String.join(", ", tried) + ").");
         }
     }
 
@@ -367,18 +369,16 @@ final class Aws {
     }
 
     private static String message(SdkException e) {
-        return e instanceof AwsServiceException answer && answer.awsErrorDetails() != null && answer.awsErrorDetails().errorMessage() != null
-                ? answer.awsErrorDetails().errorMessage() : "";
+        return e instanceof AwsServiceException answer && answer.awsErrorDetails() != null
+                && answer.awsErrorDetails().errorMessage() != null ? answer.awsErrorDetails().errorMessage() : "";
     }
 
     /** Returns what to allow: the action that AWS names, which may be another than the one that was asked for. */
     private static String denied(SdkException e, String action, String arns) {
-        Matcher named = DENIED.matcher(message(e));
-        boolean isNamed = named.find();
-        boolean isAnother = isNamed ? !named.group(1).equals(action) : message(e).contains("ciphertext");
-        return (message(e).contains("explicit deny") ? "lift the explicit deny of " : "allow ")
-                + (!isAnother ? action + " on " + arns
-                : (isNamed ? named.group(1) : "kms:Decrypt") + " on " + (isNamed && named.group(2) != null ? named.group(2) : "the parameter's KMS key"))
+        Optional<MatchResult> named = DENIED.matcher(message(e)).results().findFirst();
+        String needed = named.map(found -> found.group(1)).orElse(message(e).contains("ciphertext") ? "kms:Decrypt" : action);
+        String resource = needed.equals(action) ? arns : named.map(found -> found.group(2)).orElse("the parameter's KMS key");
+        return (message(e).contains("explicit deny") ? "lift the explicit deny of " : "allow ") + needed + " on " + resource
                 + " in the Amplify app's service role";
     }
 
@@ -389,16 +389,18 @@ final class Aws {
             case "RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture" -> SET_CLOCK;
             case "InvalidSignatureException", "SignatureDoesNotMatch", "AuthFailure" -> isClock ? SET_CLOCK : SIGN_IN;
             case "ExpiredTokenException", "ExpiredToken", "UnrecognizedClientException", "InvalidClientTokenId", "IncompleteSignature",
-                    "IncompleteSignatureException", "MissingAuthenticationToken", "MissingAuthenticationTokenException", "InvalidAccessKeyId",
-                    "OptInRequired" -> SIGN_IN;
+                    "IncompleteSignatureException", "MissingAuthenticationToken", "MissingAuthenticationTokenException",
+                    "InvalidAccessKeyId", "OptInRequired" -> SIGN_IN;
             default -> isWorthAnotherTry(e) ? "run again later" : null;
         };
     }
 
     private Failure failure(String what, SdkException e, String service, String advice) {
         if (!(e instanceof AwsServiceException answer)) {
-            URI address = address(service).orElse(URI.create("https://" + service.toLowerCase(Locale.ROOT) + "." + region + ".amazonaws.com"));
-            boolean isTimeout = e instanceof ApiCallTimeoutException || e instanceof ApiCallAttemptTimeoutException || e instanceof AbortedException;
+            URI address = address(service)
+                    .orElseGet(() -> URI.create("https://" + service.toLowerCase(Locale.ROOT) + "." + region + ".amazonaws.com"));
+            boolean isTimeout = e instanceof ApiCallTimeoutException || e instanceof ApiCallAttemptTimeoutException
+                    || e instanceof AbortedException;
             String reason = isTimeout ? "timed out" : Http.reason(e, address);
             return new Failure("Could not " + what + ": no answer from AWS (" + reason + "); " + Http.advice(reason) + ".", e);
         }

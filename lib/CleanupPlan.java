@@ -9,6 +9,8 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.function.Predicate;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
@@ -76,13 +78,14 @@ record CleanupPlan(List<NeonApi.Branch> remove, List<NeonApi.Branch> expiring, L
      * lets expire only when its children are gone, waits for a later clean-up.
      */
     CleanupPlan expiringAt(Instant at) {
-        List<NeonApi.Branch> expiring = remove.stream()
-                .filter(branch -> branch.expiresAt() != null && !Instant.parse(branch.expiresAt()).isAfter(at)).toList();
-        List<NeonApi.Branch> childless = childless().filter(branch -> !expiring.contains(branch)).toList();
+        Predicate<NeonApi.Branch> expires = branch -> branch.expiresAt() != null && !Instant.parse(branch.expiresAt()).isAfter(at);
+        Set<String> childless = childless().map(NeonApi.Branch::id).collect(Collectors.toSet());
+        List<NeonApi.Branch> others = remove.stream().filter(expires.negate()).toList();
         List<Kept> keptToo = new ArrayList<>(kept);
-        remove.stream().filter(branch -> !expiring.contains(branch) && !childless.contains(branch))
+        others.stream().filter(branch -> !childless.contains(branch.id()))
                 .forEach(branch -> keptToo.add(new Kept(branch, "it has a child branch, and waits for a later clean-up")));
-        return new CleanupPlan(childless, expiring, sorted(keptToo));
+        return new CleanupPlan(others.stream().filter(branch -> childless.contains(branch.id())).toList(),
+                remove.stream().filter(expires).toList(), sorted(keptToo));
     }
 
     /** Returns all branches of the app. */

@@ -17,16 +17,17 @@ final class CleanupReport {
 
     /** Says which branches are orphans and which stay; the live ones, which are no news, only by their number. */
     void begin(CleanupPlan plan) {
-        List<CleanupPlan.Kept> live = plan.kept().stream().filter(kept -> kept.reason().equals(Protection.LIVE)).toList();
-        plan.kept().forEach(kept -> {
-            if (live.contains(kept)) {
+        int live = 0;
+        for (CleanupPlan.Kept kept : plan.kept()) {
+            if (kept.reason().equals(Protection.LIVE)) {
+                live++;
                 list(kept);
             } else {
                 keeps(kept);
             }
-        });
-        shared.say("Neon branches of app " + shared.appId + ": " + live.size() + " with an Amplify branch, "
-                + (plan.kept().size() - live.size()) + " kept, " + (plan.remove().size() + plan.expiring().size()) + " orphaned.");
+        }
+        shared.say("Neon branches of app " + shared.appId + ": " + live + " with an Amplify branch, "
+                + (plan.kept().size() - live) + " kept, " + (plan.remove().size() + plan.expiring().size()) + " orphaned.");
         plan.expiring().forEach(branch -> expires(branch, branch.expiresAt()));
     }
 

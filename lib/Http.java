@@ -150,10 +150,14 @@ final class Http {
     }
 
     /** Loads, without sending anything, what a first request needs, so that it can be loaded while there is something to wait for. */
-    static Void warmUp(URI host) throws IOException, NoSuchAlgorithmException {
+    static Void warmUp(URI host) throws IOException {
         JSON.readTree("{}");
-        if (host.getScheme().equals("https")) {
-            SSLContext.getDefault();
+        try {
+            if (host.getScheme().equals("https")) {
+                SSLContext.getDefault();
+            }
+        } catch (NoSuchAlgorithmException e) {
+            return null; // What is wrong with the user's certificates, a request will say.
         }
         return null;
     }
@@ -232,7 +236,8 @@ final class Http {
             return new Answer(isNeons ? head.statusCode() : NONE, body, body.path("request_id").asText(requestId),
                     retryAfter(head.firstMatchingHeader("Retry-After").orElse("")), isNeons ? "" : ANOTHERS, false);
         } catch (IOException | UncheckedIOException | StackOverflowError e) {
-            return new Answer(NONE, MissingNode.getInstance(), requestId, null, limit.isDone() ? "timed out" : reason(e, request.httpRequest().getUri()), isHopeless(e));
+            String reason = limit.isDone() ? "timed out" : reason(e, request.httpRequest().getUri());
+            return new Answer(NONE, MissingNode.getInstance(), requestId, null, reason, isHopeless(e));
         } finally {
             limit.cancel(false);
         }

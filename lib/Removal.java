@@ -4,6 +4,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.Future;
 import java.util.function.Function;
 import java.util.stream.Collectors;
@@ -14,8 +15,8 @@ import java.util.stream.Collectors;
  */
 final class Removal {
 
-    /** A batch, and the lists before it. */
-    private static final int REQUESTS_A_BATCH = 2 * InParallel.THREADS;
+    /** More pages than Neon's list has. */
+    private static final int PAGES = 8;
 
     private final NeonApi neon;
     private final InParallel inParallel;
@@ -31,7 +32,8 @@ final class Removal {
     private final Map<String, String> errors = new HashMap<>();
     private final Map<String, Integer> unanswered = new HashMap<>();
 
-    private int width = InParallel.THREADS;
+    private final int widest;
+    private int width;
     private int waits = 0;
 
     /**
@@ -49,6 +51,9 @@ final class Removal {
         this.planAgain = planAgain;
         this.expiresAt = expiresAt;
         this.report = report;
+        // An expiry can be taken back, and the list stays as long as it is: that is looked at half as often.
+        widest = expiresAt == null ? InParallel.THREADS : 2 * InParallel.THREADS;
+        width = widest;
     }
 
     /** Removes the orphans of a plan whose lists were read just now, and none that only later lists show. */
@@ -83,7 +88,7 @@ final class Removal {
         batch.forEach(branch -> tries.put(branch, inParallel.start(() -> removeOnce(branch))));
         List<NeonApi.NotNow> notNow = batch.stream().flatMap(branch -> settle(branch, tries.get(branch)).stream()).toList();
         // A project that is at work refuses all changes but one.
-        width = notNow.isEmpty() ? Math.min(2 * width, InParallel.THREADS) : 1;
+        width = notNow.isEmpty() ? Math.min(2 * width, widest) : 1;
         waits = notNow.size() < batch.size() ? 0 : waits + 1;
         return notNow.stream().max(Comparator.comparing(NeonApi.NotNow::pause));
     }
@@ -113,13 +118,14 @@ final class Removal {
 
     /** Reads both lists, at the same time: what is left was there before. Says what became of those that are no orphans any more. */
     private CleanupPlan lookAgain() {
-        if (!neon.awaitRoom(REQUESTS_A_BATCH)) {
+        if (!neon.awaitRoom(PAGES + width)) {
             throw outOfTime();
         }
         Future<List<NeonApi.Branch>> listing = inParallel.start(neon::listProjectBranches);
         CleanupPlan plan = planAgain.apply(listing);
         Map<String, NeonApi.Branch> now = InParallel.await(listing).stream().collect(Collectors.toMap(NeonApi.Branch::id, branch -> branch));
         Map<String, CleanupPlan.Kept> kept = plan.kept().stream().collect(Collectors.toMap(one -> one.branch().id(), one -> one));
+        Set<NeonApi.Branch> expiring = Set.copyOf(plan.expiring());
         left.values().removeIf(branch -> {
             NeonApi.Branch there = now.get(branch.id());
             if (there == null) {
@@ -128,7 +134,7 @@ final class Removal {
                 report.keeps(new CleanupPlan.Kept(there, "it was '" + branch.name() + "' when the clean-up began"));
             } else if (kept.containsKey(branch.id())) {
                 report.keeps(kept.get(branch.id()));
-            } else if (plan.expiring().contains(there)) {
+            } else if (expiring.contains(there)) {
                 report.expires(there, there.expiresAt());
             } else if (unanswered.getOrDefault(branch.id(), 0) >= Http.TRIES_WITHOUT_ANSWER) {
                 report.failed(branch, errors.get(branch.id()));

@@ -156,7 +156,8 @@ class SharedOptions {
         InParallel.await(ready);
         String source = apiKeyParam == null ? "NEON_API_KEY" : "SSM parameter " + apiKeyParam;
         // White space is easily stored along with a key: a file ends in a line break, and in two bytes on Windows.
-        return new NeonApi(projectId, host, new Secret(key.value().strip()), source, deadline, this::warn, verbose ? this::warn : line -> { });
+        return new NeonApi(projectId, host, new Secret(key.value().strip()), source, deadline, this::warn,
+                verbose ? this::warn : line -> { });
     }
 
     /** The API key goes to there or comes from there, so it must be a place that nobody can listen on the way to. */

@@ -249,6 +249,18 @@ class CommandLineTest {
         assertRefused(result);
     }
 
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', textBlock = """
+            creat-branch      | There is no such command; did you mean 'create-branch'?
+            cleanup           | There is no such command; did you mean 'cleanup-branches'?
+            napi_0123456789ab | There is no such command.
+            """)
+    void a_misspelt_command_is_told_from_an_argument_too_many(String command, String sentence) {
+        Cli.Result result = Cli.run(sandbox, command);
+        assertEquals("neon-ci: " + sentence + " See 'neon-ci --help'.\n", result.err());
+        assertRefused(result);
+    }
+
     @Test
     void a_name_with_spaces_that_was_not_quoted_is_refused() {
         Cli.Result result = create("--branch-name", "my", "branch");

@@ -3,6 +3,7 @@
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.nio.file.Path;
 import java.util.HashMap;
@@ -22,6 +23,8 @@ class LocaleTest {
     /** The bytes of two characters, as a shell's printf writes them whatever its own locale is. */
     private static final String TWO_CHARACTERS = "$(printf '\\346\\227\\245\\346\\234\\254')";
 
+    private static final String SINGLE_BYTES = "de_DE.ISO-8859-1";
+
     @TempDir
     Path folder;
 
@@ -34,12 +37,26 @@ class LocaleTest {
             "java cleanup-branches --keep " + TWO_CHARACTERS})
     void what_the_locale_cannot_read_is_refused(String command) {
         try (Sandbox sandbox = Sandbox.withoutPostgres()) {
-            Shell.Result result = run(sandbox, "C", command);
-            assertTrue(result.err().matches("neon-ci: Invalid value for option '--[a-z-]+': it holds a character that this locale cannot"
-                    + " read; run again with LC_ALL=C\\.UTF-8\\. See 'neon-ci [a-z-]+ --help'\\.\n"), result.err());
-            assertEquals(2, result.exitCode());
-            assertEquals(List.of(), sandbox.exchanges());
+            assertRefused(sandbox, run(sandbox, "C", command));
         }
+    }
+
+    /** There Java reads two characters as six others, and nothing shows that they are wrong. */
+    @Test
+    void nothing_beyond_ascii_is_taken_in_a_locale_of_single_bytes() {
+        assumeTrue(Shell.run(folder, Map.of(), "/bin/sh", "-c", "localedef -f ISO-8859-1 -i de_DE ./" + SINGLE_BYTES).exitCode() == 0,
+                "there is no localedef to make such a locale with");
+        try (Sandbox sandbox = Sandbox.withoutPostgres()) {
+            assertRefused(sandbox, run(sandbox, SINGLE_BYTES, "AWS_BRANCH=" + TWO_CHARACTERS + " java create-branch"));
+            assertRefused(sandbox, run(sandbox, SINGLE_BYTES, "java cleanup-branches --keep " + TWO_CHARACTERS));
+        }
+    }
+
+    private static void assertRefused(Sandbox sandbox, Shell.Result result) {
+        assertTrue(result.err().matches("neon-ci: Invalid value for option '--[a-z-]+': it holds a character that this locale cannot"
+                + " read; run again with LC_ALL=C\\.UTF-8\\. See 'neon-ci [a-z-]+ --help'\\.\n"), result.err());
+        assertEquals(2, result.exitCode());
+        assertEquals(List.of(), sandbox.exchanges());
     }
 
     @Test
@@ -63,6 +80,9 @@ class LocaleTest {
     private Shell.Result run(Sandbox sandbox, String locale, String command) {
         Map<String, String> environment = new HashMap<>(sandbox.environment());
         environment.put("LC_ALL", locale);
+        if (locale.equals(SINGLE_BYTES)) {
+            environment.put("LOCPATH", folder.toString());
+        }
         return Shell.run(folder, environment, "/bin/sh", "-c", command.replace("java ", "'" + String.join("' '", Shell.java()) + "' "));
     }
 }

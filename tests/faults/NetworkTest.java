@@ -91,7 +91,12 @@ class NetworkTest {
         assertEquals(2, result.err().lines().filter(line -> !line.contains(" 200 ")).count(), result.err());
         assertEquals(1, result.exitCode());
 
-        environment.put("JAVA_TOOL_OPTIONS", "-Djavax.net.ssl.trustStore=" + folder.resolve("authorities.jks"));
+        String authorities = "-Djavax.net.ssl.trustStore=" + folder.resolve("authorities.jks");
+        environment.put("JAVA_TOOL_OPTIONS", authorities + " -Djavax.net.ssl.trustStorePassword=wrong");
+        String unread = run(environment, "create-branch").err();
+        assertTrue(unread.matches("Picked up .*\nneon-ci: Could not .*: its certificate is not trusted: \\S.*\\); let Java .*\n"),
+                unread);
+        environment.put("JAVA_TOOL_OPTIONS", authorities);
         Shell.Result trusted = run(environment, "create-branch");
         assertEquals(0, trusted.exitCode(), trusted.err());
     }

@@ -61,7 +61,8 @@ class RealAppTest {
                       return <p>{`active customers: ${rows.map((row) => row.name).join(', ')}.`}</p>;
                     }
                     """,
-            // With the engine that is written in JavaScript; the other is fetched from a server of Prisma's own.
+            // With the engine that is not fetched from a server of Prisma's own, and a schema for its table of what has been applied, since
+            // Prisma begins only in an empty one.
             "prisma.config.mjs", """
                     import 'dotenv/config';
                     import { PrismaPg } from '@prisma/adapter-pg';
@@ -69,7 +70,7 @@ class RealAppTest {
                     export default {
                       experimental: { adapter: true },
                       engine: 'js',
-                      adapter: async () => new PrismaPg({ connectionString: process.env.DIRECT_URL, allowExitOnIdle: true }),
+                      adapter: async () => new PrismaPg(process.env.DIRECT_URL, { schema: 'migrations' }),
                     };
                     """,
             "prisma/schema.prisma", """
@@ -78,15 +79,11 @@ class RealAppTest {
                       url      = env("DIRECT_URL")
                     }
                     """,
-            "prisma/migrations/0_customers/migration.sql", """
-                    create table customers (id integer generated always as identity primary key, name text not null);
-                    """,
             "prisma/migrations/1_active/migration.sql", """
-                    alter table customers add column active boolean not null default true;
-                    insert into customers (name) values ('Dogwood Deli');
+                    alter table public.customers add column active boolean not null default true;
+                    insert into public.customers (name) values ('Dogwood Deli');
                     """);
 
-    /** The database is older than its migrations: the first of them has been applied to it by hand, and Prisma is told so. */
     private static final String BUILDSPEC = """
             version: 1
             frontend:
@@ -97,7 +94,6 @@ class RealAppTest {
                     - jbang neon-ci.java create-branch --production-branch main --unpooled-env-var DIRECT_URL
                 build:
                   commands:
-                    - npx prisma migrate resolve --applied 0_customers
                     - npx prisma migrate deploy
                     - npm run build
               cache:
@@ -156,13 +152,16 @@ class RealAppTest {
                         + " of the env file; remove it from the Amplify console's variables, or 'unset DATABASE_URL' before this command.");
     }
 
-    /** As AWS has users of Next.js do, before neon-ci: https://docs.aws.amazon.com/amplify/latest/userguide/ssr-environment-variables.html. */
+    /** By a line as in https://docs.aws.amazon.com/amplify/latest/userguide/ssr-environment-variables.html, which stands before ours. */
     @Test
     void a_database_url_in_env_production_fails_a_previews_build() throws IOException {
-        String buildspec = BUILDSPEC.replace("- jbang ", "- env | grep -e DATABASE_URL >> .env.production; unset DATABASE_URL\n        - jbang ");
+        String buildspec = BUILDSPEC.replace("- jbang ", """
+                - env | grep -e DATABASE_URL >> .env.production
+                        - unset DATABASE_URL
+                        - jbang\s""");
         assertFails(build(buildspec, "pr-2", Map.of("DATABASE_URL", sandbox.neon().connectionString("production"))), "pr-2",
-                ".env.production sets DATABASE_URL, and Next.js and Vite read it instead of .env; name it with --env-file too, or remove the"
-                        + " entry.");
+                ".env.production sets DATABASE_URL, and Next.js and Vite read it instead of .env; name it with --env-file too, or remove"
+                        + " the entry.");
     }
 
     private static Rehearsal.Build build(String buildspec, String branch, Map<String, String> changes) throws IOException {

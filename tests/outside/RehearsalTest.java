@@ -11,6 +11,7 @@ import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
@@ -104,8 +105,14 @@ class RehearsalTest {
         sandbox.aws().removeBranch("feature/login");
         Rehearsal.Build build = rehearsal.build(amplifyYml, "main", Map.of());
         assertTrue(build.isDeployed(), build.log());
-        assertEquals(List.of(APP + "-feature/login"), sandbox.neon().branches().stream().filter(branch -> branch.expiresAt != null)
-                .map(branch -> branch.name).toList());
+        assertTrue(build.log().contains("'" + APP + "-feature/login' (" + sandbox.neon().branch(APP + "-feature/login").id + ") expires on "),
+                build.log());
+        sandbox.neon().passTime(Duration.ofDays(2));
+        assertTrue(sandbox.neon().hasBranch(APP + "-feature/login"));
+        sandbox.neon().passTime(Duration.ofDays(2));
+        assertFalse(sandbox.neon().hasBranch(APP + "-feature/login"));
+        assertTrue(sandbox.neon().hasBranch(APP + "-pr-7"));
+        assertTrue(sandbox.neon().hasBranch("production"));
     }
 
     @Test
