@@ -50,9 +50,9 @@ final class Readme {
     static String monorepo() {
         String lines = block("yaml", "jbang ../../neon-ci.java");
         return "version: 1\napplications:\n  - appRoot: apps/web\n" + frontendOnly().replaceFirst("version: 1\n", "")
-                .replaceFirst("- export .*", literal(line(lines, "- export ")))
-                .replaceFirst("- jbang neon-ci.java create-branch.*", literal(line(lines, "- jbang ../../neon-ci.java create-branch")))
-                .replaceFirst("- jbang neon-ci.java cleanup-branches.*", literal(line(lines, "- jbang ../../neon-ci.java cleanup-branches")))
+                .replaceFirst("- export .*", literal(lines, "- export "))
+                .replaceFirst("- jbang neon-ci.java create-branch.*", literal(lines, "- jbang ../../neon-ci.java create-branch"))
+                .replaceFirst("- jbang neon-ci.java cleanup-branches.*", literal(lines, "- jbang ../../neon-ci.java cleanup-branches"))
                 .replaceAll("(?m)^", "    ");
     }
 
@@ -61,8 +61,9 @@ final class Readme {
         return text.lines().filter(line -> line.startsWith(start)).findFirst().orElseThrow();
     }
 
-    private static String literal(String replacement) {
-        return Matcher.quoteReplacement(replacement);
+    /** Returns that line as the replacement of a pattern. */
+    static String literal(String text, String start) {
+        return Matcher.quoteReplacement(line(text, start));
     }
 
     private static String read(String file) {

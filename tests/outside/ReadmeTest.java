@@ -130,10 +130,16 @@ class ReadmeTest {
         }
         Map<String, CommandLine> commands = NeonCi.commandLine(Map.of()).getSubcommands();
         Set<String> real = new TreeSet<>();
-        commands.forEach((name, command) -> command.getCommandSpec().options().stream().filter(option -> !option.hidden())
-                .forEach(option -> real.add(option(commands.values().stream().allMatch(other ->
-                        other.getCommandSpec().findOption(option.longestName()) != null) ? "Both commands" : name,
-                        List.of(option.names()), variables(option), option.defaultValue() == null ? List.of() : List.of(option.defaultValue())))));
+        commands.forEach((name, command) -> {
+            for (OptionSpec option : command.getCommandSpec().options()) {
+                boolean isShared = commands.values().stream()
+                        .allMatch(other -> other.getCommandSpec().findOption(option.longestName()) != null);
+                if (!option.hidden()) {
+                    real.add(option(isShared ? "Both commands" : name, List.of(option.names()), variables(option),
+                            Stream.ofNullable(option.defaultValue()).toList()));
+                }
+            }
+        });
         assertEquals(String.join("\n", real), String.join("\n", listed));
     }
 
@@ -168,7 +174,8 @@ class ReadmeTest {
                 if (exchange.path().startsWith("/ssm")) {
                     used.add(exchange.requestHeaders().get("x-amz-target").replace("AmazonSSM.", "ssm:"));
                 } else if (exchange.path().startsWith("/amplify/")) {
-                    used.add(exchange.method().equals("GET") && exchange.path().endsWith("/branches") ? "amplify:ListBranches" : exchange.toString());
+                    boolean isList = exchange.method().equals("GET") && exchange.path().endsWith("/branches");
+                    used.add(isList ? "amplify:ListBranches" : exchange.toString());
                 }
             }
             assertEquals(granted, List.copyOf(used));
@@ -181,8 +188,8 @@ class ReadmeTest {
             sandbox.neon().add(SandboxAws.APP_ID + "-old");
             String created = Cli.create(sandbox, folder.resolve(".env"), "--output", "json").out();
             String cleaned = Cli.cleanUp(sandbox, "--output", "json", "--grace", "3d").out();
-            List<String> shown = Readme.block("json", "env_files").lines().toList();
-            assertEquals(List.of(shape(Cli.json(created)), shape(Cli.json(cleaned))), shown.stream().map(line -> shape(Cli.json(line))).toList());
+            assertEquals(Stream.of(created, cleaned).map(ReadmeTest::shape).toList(),
+                    Readme.block("json", "env_files").lines().map(ReadmeTest::shape).toList());
         }
     }
 
@@ -201,8 +208,9 @@ class ReadmeTest {
         }
         Path app = Files.createDirectory(folder.resolve("app"));
         Files.writeString(app.resolve(".gitignore"), "build/\nlib/\nlib64/\n");
-        Shell.Result result = Shell.run(app, Map.of("HOME", folder.toString()), "bash", "-ec", "git init -q\n" + Readme.block("bash", "mkdir -p .ci")
-                + "git ls-files --stage | sed 's/ .*\t/ /'\ngit check-ignore .env .env.local .jbang/repository\n");
+        Shell.Result result = Shell.run(app, Map.of("HOME", folder.toString()), "bash", "-ec", "git init -q\n"
+                + Readme.block("bash", "mkdir -p .ci") + "git ls-files --stage | sed 's/ .*\t/ /'\n"
+                + "git check-ignore .env .env.local .jbang/repository\n");
         assertEquals(0, result.exitCode(), result.err());
         List<String> files = new ArrayList<>(List.of("100755 .ci/jbang", "100644 .gitignore"));
         try (Stream<Path> lib = Files.list(Path.of("lib"))) {
@@ -233,7 +241,8 @@ class ReadmeTest {
         assertTrue(npx.toFile().setExecutable(true));
         try (Sandbox sandbox = Sandbox.withoutPostgres()) {
             Map<String, String> environment = new HashMap<>(sandbox.environment());
-            environment.putAll(Map.of("PATH", folder + ":" + System.getenv("PATH"), "HOME", folder.toString(), "NEON_API_KEY", sandbox.apiKey()));
+            environment.putAll(Map.of("PATH", folder + ":" + System.getenv("PATH"), "HOME", folder.toString(),
+                    "NEON_API_KEY", sandbox.apiKey()));
             List.of("-main", "-feature/old").forEach(branch -> sandbox.neon().add(SandboxAws.APP_ID + branch));
             sandbox.neon().add("d9another-main");
             Shell.Result result = Shell.run(folder, environment, "bash", "-ec", Readme.block("bash", "npx neonctl")
@@ -254,41 +263,48 @@ class ReadmeTest {
 
     @Test
     void lets_java_trust_a_companys_certificate_authority() throws Exception {
-        List<String> lines = Readme.quoted(Readme.TEXT).stream().filter(code -> code.matches("(?s)keytool .*|export JAVA_TOOL_OPTIONS=.*")).toList();
-        String err = behindACompanysCertificate(String.join("\n", lines));
+        String lines = Readme.quoted(Readme.TEXT).stream().filter(code -> code.matches("keytool .*|export JAVA_TOOL_OPTIONS=.*"))
+                .collect(Collectors.joining("\n"));
+        String err = behindACompanysCertificate(lines);
         assertTrue(err.contains("Neon answered 401"), err);
     }
 
     /** Runs neon-ci, after these lines of a shell, where Neon has a certificate that only the holder of company.pem trusts. */
     private String behindACompanysCertificate(String lines) throws Exception {
-        Path keys = folder.resolve("keys.p12");
-        String java = Path.of(System.getProperty("java.home"), "bin").toString();
-        String environment = "set -e; PATH='" + java + "':$PATH; ";
-        Shell.Result made = Shell.run(folder, Map.of(), "bash", "-c", environment + """
-                rm -f company.* keys.p12
-                key="keytool -keystore keys.p12 -storepass changeit -alias company"
-                $key -genkeypair -keyalg EC -dname CN=localhost -ext san=dns:localhost
-                $key -exportcert -rfc -file company.pem""");
-        assertEquals(0, made.exitCode(), made.out() + made.err());
-        KeyManagerFactory managers = KeyManagerFactory.getInstance(KeyManagerFactory.getDefaultAlgorithm());
-        managers.init(KeyStore.getInstance(keys.toFile(), "changeit".toCharArray()), "changeit".toCharArray());
-        SSLContext context = SSLContext.getInstance("TLS");
-        context.init(managers.getKeyManagers(), null, null);
         HttpsServer neon = HttpsServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
-        neon.setHttpsConfigurator(new HttpsConfigurator(context));
+        neon.setHttpsConfigurator(new HttpsConfigurator(companysCertificate()));
         neon.createContext("/", exchange -> {
             exchange.sendResponseHeaders(401, -1);
             exchange.close();
         });
         neon.start();
         try {
-            Map<String, String> variables = Map.of("AWS_APP_ID", SandboxAws.APP_ID, "AWS_BRANCH", "main", "NEON_PROJECT_ID", "p", "NEON_API_KEY",
-                    "napi_x", "NEON_API_HOST", "https://localhost:" + neon.getAddress().getPort());
+            Map<String, String> variables = Map.of("AWS_APP_ID", SandboxAws.APP_ID, "AWS_BRANCH", "main", "NEON_PROJECT_ID", "p",
+                    "NEON_API_KEY", "napi_x", "NEON_API_HOST", "https://localhost:" + neon.getAddress().getPort(), "PATH", pathWithJava());
             String command = Stream.of(Shell.java("create-branch")).map(word -> "'" + word + "'").collect(Collectors.joining(" "));
-            return Shell.run(folder, variables, "bash", "-c", environment + lines + "\n" + command).err();
+            return Shell.run(folder, variables, "bash", "-ec", lines + "\n" + command).err();
         } finally {
             neon.stop(0);
         }
+    }
+
+    private SSLContext companysCertificate() throws Exception {
+        Shell.Result made = Shell.run(folder, Map.of("PATH", pathWithJava()), "bash", "-ec", """
+                rm -f company.* keys.p12
+                key="keytool -keystore keys.p12 -storepass changeit -alias company"
+                $key -genkeypair -keyalg EC -dname CN=localhost -ext san=dns:localhost
+                $key -exportcert -rfc -file company.pem""");
+        assertEquals(0, made.exitCode(), made.out() + made.err());
+        char[] password = "changeit".toCharArray();
+        KeyManagerFactory managers = KeyManagerFactory.getInstance(KeyManagerFactory.getDefaultAlgorithm());
+        managers.init(KeyStore.getInstance(folder.resolve("keys.p12").toFile(), password), password);
+        SSLContext context = SSLContext.getInstance("TLS");
+        context.init(managers.getKeyManagers(), null, null);
+        return context;
+    }
+
+    private static String pathWithJava() {
+        return Path.of(System.getProperty("java.home"), "bin") + ":" + System.getenv("PATH");
     }
 
     @Test
@@ -322,7 +338,8 @@ class ReadmeTest {
     Stream<DynamicTest> explains_errors_in_the_words_they_are_printed_in() throws Exception {
         List<String> outputs = troubles();
         List<Pattern> texts = Readme.rows("## Troubleshooting").stream().map(row -> Readme.quoted(row.get(0)).get(0))
-                .map(text -> Pattern.compile(Arrays.stream(text.split("…", -1)).map(Pattern::quote).collect(Collectors.joining(".+")))).toList();
+                .map(text -> Stream.of(text.split("…", -1)).map(Pattern::quote).collect(Collectors.joining(".+")))
+                .map(Pattern::compile).toList();
         return Stream.concat(
                 texts.stream().map(text -> dynamicTest(text.pattern(),
                         () -> assertTrue(outputs.stream().anyMatch(output -> text.matcher(output).find()), "no situation prints it"))),
@@ -398,9 +415,14 @@ class ReadmeTest {
     }
 
     /** Returns a JSON text's fields without their values. */
+    private static String shape(String json) {
+        return shape(Cli.json(json));
+    }
+
     private static String shape(JsonNode node) {
         if (node.isObject()) {
-            return node.properties().stream().map(field -> field.getKey() + shape(field.getValue())).collect(Collectors.joining(",", "{", "}"));
+            return node.properties().stream().map(field -> field.getKey() + shape(field.getValue()))
+                    .collect(Collectors.joining(",", "{", "}"));
         }
         return node.isArray() && !node.isEmpty() ? "[" + shape(node.get(0)) + "]" : "";
     }

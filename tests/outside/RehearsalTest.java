@@ -14,7 +14,6 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
-import java.util.regex.Matcher;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -172,7 +171,8 @@ class RehearsalTest {
     @Order(11)
     void prisma_finds_the_direct_string_where_the_readme_has_it_look() throws IOException {
         String lines = Readme.block("yaml", "prisma");
-        Rehearsal.Build build = assertWorks(Readme.frontendOnly().replaceFirst("- jbang neon-ci.java create-branch.*", create(lines))
+        String create = "- jbang neon-ci.java create-branch";
+        Rehearsal.Build build = assertWorks(Readme.frontendOnly().replaceFirst(create + ".*", Readme.literal(lines, create))
                 .replace("- npm run build", Readme.line(lines, "- npx prisma") + "\n        - npm run build"), "prisma");
         assertTrue(build.calls().contains("npx prisma migrate deploy"), build.calls()::toString);
         assertEquals(List.of("DATABASE_URL", "DIRECT_URL"), Files.readAllLines(build.folder().resolve(".env")).stream()
@@ -196,7 +196,7 @@ class RehearsalTest {
         rehearsal.copyOnly(".ci/jbang");
         String catalog = "neon-ci@OWNER/neon-ci/v1.0.0";
         String buildspec = Readme.frontendOnly()
-                .replaceFirst("- jbang neon-ci.java create-branch.*", Matcher.quoteReplacement(Readme.block("yaml", "jbang trust add").strip()))
+                .replaceFirst("- jbang neon-ci.java create-branch.*", Readme.literal(Readme.block("yaml", "jbang trust add"), "- "))
                 .replace("neon-ci.java", catalog).replace(catalog, "neon-ci@" + address + "jbang-catalog.json")
                 .replace("https://github.com/OWNER/neon-ci", address);
         assertWorks(buildspec, "catalog-1");
@@ -209,15 +209,11 @@ class RehearsalTest {
     void with_jbangs_own_installer_the_readmes_line_brings_it() throws IOException {
         rehearsal.emptyCache();
         rehearsal.copyOnly("neon-ci.java", "lib");
-        String buildspec = Readme.frontendOnly().replaceFirst("( *- export .*\n)",
-                "$1" + Matcher.quoteReplacement("        " + Readme.block("yaml", "sh.jbang.dev")));
+        String buildspec = Readme.frontendOnly().replaceFirst("( *)(- export .*\n)",
+                "$1$2$1" + Readme.literal(Readme.block("yaml", "sh.jbang.dev"), "- ") + "\n");
         assertWorks(buildspec, "installer-1");
         List<String> calls = assertWorks(buildspec, "installer-2").calls();
         assertEquals(List.of(), calls.stream().filter(call -> call.startsWith("curl") || call.equals("a JDK")).toList());
-    }
-
-    private static String create(String lines) {
-        return Matcher.quoteReplacement(Readme.line(lines, "- jbang neon-ci.java create-branch"));
     }
 
     /** Builds a branch, and expects that it is deployed with a database of its own after a clean-up. */
