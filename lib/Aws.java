@@ -72,7 +72,7 @@ final class Aws {
     record AmplifyBranch(String name, String sourceBranch) {
     }
 
-    /** The SDK's clients by themselves make three or four, whose random pauses may be over in a tenth of a second; six outlast a short outage. */
+    /** The SDK's own three or four, with their random pauses, may be over in a tenth of a second; six outlast a short outage. */
     private static final int TRIES = 6;
     private static final Duration LONGEST_EXCHANGE = Duration.ofSeconds(10);
 
@@ -417,7 +417,8 @@ final class Aws {
         public void publish(MetricCollection call) {
             for (MetricCollection attempt : call.childrenWithName("ApiCallAttempt").toList()) {
                 verbose.accept(first(call, CoreMetric.SERVICE_ID) + " " + first(call, CoreMetric.OPERATION_NAME) + " "
-                        + attempt.metricValues(HttpMetric.HTTP_STATUS_CODE).stream().findFirst().map(String::valueOf).orElse("no answer") + " "
+                        + attempt.metricValues(HttpMetric.HTTP_STATUS_CODE).stream().findFirst().map(String::valueOf).orElse("no answer")
+                        + " "
                         + attempt.metricValues(CoreMetric.SERVICE_CALL_DURATION).stream().findFirst().map(Duration::toMillis).orElse(0L)
                         + " ms " + attempt.metricValues(CoreMetric.AWS_REQUEST_ID).stream().findFirst().orElse(""));
             }

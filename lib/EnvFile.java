@@ -47,7 +47,8 @@ final class EnvFile {
     private static final Pattern LINE_END = Pattern.compile("\\r+\\n?|\\n|\\z");
 
     /** What bash would do after an assignment, on the same line: another assignment, or another command. */
-    private static final Pattern MORE = Pattern.compile("[ \\t](export[ \\t]+)?[A-Za-z_]\\w*=|(;|&&|\\|\\|)[ \\t]+\\S|(?<=[\"'`])(;|&&|\\|\\|)");
+    private static final Pattern MORE = Pattern.compile(
+            "[ \\t](export[ \\t]+)?[A-Za-z_]\\w*=|(;|&&|\\|\\|)[ \\t]+\\S|(?<=[\"'`])(;|&&|\\|\\|)");
 
     /** What may stand between quotes of either kind and be read as itself by dotenv, dotenv-expand, node and bash alike. */
     private static final Pattern PLAIN_VALUE = Pattern.compile("[\\x21-\\x7e&&[^\"'$`\\\\]]*");
@@ -169,8 +170,8 @@ final class EnvFile {
             for (String name : isRead && !written.contains(file.resolveSibling(STRONGEST)) ? WINNERS : List.<String>of()) {
                 Path winner = file.resolveSibling(name);
                 keys.stream().filter(key -> !written.contains(winner) && new EnvFile(winner).sets(key)).findFirst().ifPresent(key -> {
-                    throw new Failure(winner.getFileName() + " sets " + key + ", and Next.js and Vite read it instead of " + file.getFileName()
-                            + "; name it with --env-file too, or remove the entry.");
+                    throw new Failure(winner.getFileName() + " sets " + key + ", and Next.js and Vite read it instead of "
+                            + file.getFileName() + "; name it with --env-file too, or remove the entry.");
                 });
             }
         }
@@ -209,7 +210,8 @@ final class EnvFile {
             }
             separate(merged);
             if (left.containsKey(part.key())) {
-                merged.append(part.start()).append(entry(part.key(), left.remove(part.key()), openQuotes)).append(part.comment()).append('\n');
+                merged.append(part.start()).append(entry(part.key(), left.remove(part.key()), openQuotes)).append(part.comment())
+                        .append('\n');
             }
         }
         if (!left.isEmpty()) {

@@ -198,7 +198,8 @@ final class Http {
 
     private Answer sendOnce(String method, String path, String query, JsonNode body) {
         String requestId = new UUID(ThreadLocalRandom.current().nextLong(), ThreadLocalRandom.current().nextLong()).toString();
-        SdkHttpRequest.Builder request = SdkHttpRequest.builder().method(SdkHttpMethod.fromValue(method)).uri(URI.create(host + path + query))
+        SdkHttpRequest.Builder request = SdkHttpRequest.builder()
+                .method(SdkHttpMethod.fromValue(method)).uri(URI.create(host + path + query))
                 .putHeader("Authorization", "Bearer " + key.value()).putHeader("Accept", "application/json")
                 .putHeader("User-Agent", "neon-ci").putHeader("X-Request-ID", requestId);
         HttpExecuteRequest.Builder execution = HttpExecuteRequest.builder();
@@ -210,14 +211,15 @@ final class Http {
         }
         long start = System.nanoTime();
         Answer answer = exchange(execution.request(request.build()).build(), requestId);
-        verbose.accept(method + " " + path + " " + (answer.status() == NONE ? "no answer (" + answer.reason() + ")" : String.valueOf(answer.status()))
-                + " " + (System.nanoTime() - start) / 1_000_000 + " ms " + requestId);
+        String outcome = answer.status() == NONE ? "no answer (" + answer.reason() + ")" : String.valueOf(answer.status());
+        verbose.accept(method + " " + path + " " + outcome + " " + (System.nanoTime() - start) / 1_000_000 + " ms " + requestId);
         return answer;
     }
 
     private Answer exchange(HttpExecuteRequest request, String requestId) {
         SdkHttpMethod method = request.httpRequest().method();
-        SdkHttpClient able = method == SdkHttpMethod.PATCH ? PATCHING.computeIfAbsent(request.httpRequest().protocol(), Http::patching) : client;
+        SdkHttpClient able = method != SdkHttpMethod.PATCH ? client
+                : PATCHING.computeIfAbsent(request.httpRequest().protocol(), Http::patching);
         ExecutableHttpRequest exchange = able.prepareRequest(request);
         // The limit of a connection is for each read of it, and an answer may come byte by byte.
         Executor later = CompletableFuture.delayedExecutor(deadline.limit(LONGEST_EXCHANGE).toMillis(), TimeUnit.MILLISECONDS);

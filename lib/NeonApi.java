@@ -116,7 +116,7 @@ final class NeonApi {
 
     private static final int BRANCHES_A_PAGE = 1000;
 
-    /** What to do about a refusal: the first whose pattern is found in its status, code and message. KEY stands for where the key is from. */
+    /** What to do about a refusal: the first whose pattern is in its status, code and message. KEY stands for where the key is from. */
     private static final String ADVICE = """
             ^401 -> check the API key in KEY
             ^30[12378] -> check --api-host and any proxy: no redirect is followed with an API key
@@ -127,7 +127,7 @@ final class NeonApi {
             vercel -> Vercel manages this project: change this there, or use a project of Neon's own
             ^40[03].*(\\bip\\b|allow-?list) -> let this machine's address into the project's IP Allow list
             ^4(02|12|22).*suspend -> leave out --suspend-timeout, or choose a Neon plan that allows it
-            ^4(02|12)|^4.*(\\bplan\\b|subscription|for your account) -> choose a Neon plan that allows this, or leave out the option that asks for it
+            ^4(02|12)|^4.*(\\bplan\\b|subscription|for your account) -> choose a Neon plan that allows this, or leave out the option for it
             ^403 -> use an API key that may do this, in KEY
             ^404.*\\brole -> check --role-name
             ^404.*\\bdatabase -> check --database-name
@@ -301,7 +301,8 @@ final class NeonApi {
      * @throws Failure if Neon refuses, as it does for default and protected branches and for those with children
      */
     void updateProjectBranch(String branchId, String expiresAt) {
-        require(http.send("PATCH", path("/branches/" + branchId), "", expiry(expiresAt), null), "set when Neon branch " + branchId + " expires");
+        require(http.send("PATCH", path("/branches/" + branchId), "", expiry(expiresAt), null),
+                "set when Neon branch " + branchId + " expires");
     }
 
     /**
@@ -328,7 +329,8 @@ final class NeonApi {
      */
     List<Operation> restoreProjectBranch(String branchId, String parentId) {
         ObjectNode body = Http.JSON.createObjectNode().put("source_branch_id", parentId);
-        return operations(require(http.send("POST", path("/branches/" + branchId + "/restore"), "", body, null), "reset Neon branch " + branchId));
+        return operations(require(http.send("POST", path("/branches/" + branchId + "/restore"), "", body, null),
+                "reset Neon branch " + branchId));
     }
 
     /**
@@ -420,7 +422,8 @@ final class NeonApi {
         String uri = get("/connection_uri", "?branch_id=" + requireId(branchId, what) + "&role_name=" + encode(login.role())
                 + "&database_name=" + encode(login.database()) + "&pooled=" + pooled, what).path("uri").asText("");
         ConnectionString.objection(uri, compute, login, pooled).ifPresent(objection -> {
-            throw new Failure("Could not " + what + ": Neon's answer " + objection + "; check --api-host and any proxy, or run again later.");
+            throw new Failure("Could not " + what + ": Neon's answer " + objection
+                    + "; check --api-host and any proxy, or run again later.");
         });
         return new Secret(ConnectionString.percentEncode(uri));
     }
@@ -544,7 +547,8 @@ final class NeonApi {
         String code = clean(answer.body().path("code").asText(""));
         String message = clean(answer.body().path("message").asText(""));
         throw new Failure("Could not " + what + ": Neon answered " + answer.status() + (code.isEmpty() ? "" : " " + code)
-                + (message.isEmpty() ? "" : ", " + message) + " (request " + clean(answer.requestId()) + "); " + advice(answer, code) + ".");
+                + (message.isEmpty() ? "" : ", " + message) + " (request " + clean(answer.requestId()) + "); "
+                + advice(answer, code) + ".");
     }
 
     private String advice(Http.Answer answer, String code) {

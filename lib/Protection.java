@@ -108,6 +108,7 @@ final class Protection {
     }
 
     private static String literal(String part) {
-        return part.codePoints().mapToObj(Character::toString).map(c -> c.equals("?") ? "." : Pattern.quote(c)).collect(Collectors.joining());
+        return part.codePoints().mapToObj(Character::toString).map(c -> c.equals("?") ? "." : Pattern.quote(c))
+                .collect(Collectors.joining());
     }
 }

@@ -125,7 +125,8 @@ final class Removal {
         Duration before = deadline.left();
         Future<List<NeonApi.Branch>> listing = inParallel.start(neon::listProjectBranches);
         CleanupPlan plan = planAgain.apply(listing);
-        Map<String, NeonApi.Branch> now = InParallel.await(listing).stream().collect(Collectors.toMap(NeonApi.Branch::id, branch -> branch));
+        Map<String, NeonApi.Branch> now = InParallel.await(listing).stream()
+                .collect(Collectors.toMap(NeonApi.Branch::id, branch -> branch));
         Map<String, CleanupPlan.Kept> kept = plan.kept().stream().collect(Collectors.toMap(one -> one.branch().id(), one -> one));
         lastLook = before.minus(deadline.left());
         Set<NeonApi.Branch> expiring = Set.copyOf(plan.expiring());
