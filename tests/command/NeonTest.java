@@ -45,9 +45,9 @@ class NeonTest {
             404 | ``                        | database not found                        | check --database-name
             404 | ``                        | branch not found                          | it was deleted meanwhile: run again
             404 | ``                        | endpoint not found                        | it was deleted meanwhile: run again
-            402 | ``                        | payment required                          | choose a Neon plan that allows this, or leave out the option that asks for it
-            412 | ``                        | precondition failed                       | choose a Neon plan that allows this, or leave out the option that asks for it
-            422 | ``                        | the feature is not available on your plan | choose a Neon plan that allows this, or leave out the option that asks for it
+            402 | ``                        | payment required                          | choose a Neon plan that allows this, or leave out the option for it
+            412 | ``                        | precondition failed                       | choose a Neon plan that allows this, or leave out the option for it
+            422 | ``                        | the feature is not available on your plan | choose a Neon plan that allows this, or leave out the option for it
             422 | ``                        | suspend interval changing is not allowed for your account | leave out --suspend-timeout, or choose a Neon plan that allows it
             422 | BRANCHES_LIMIT_EXCEEDED   | branches limit exceeded                   | delete branches, with cleanup-branches for one, or raise the plan's limit
             422 | ROOT_BRANCHES_LIMIT_EXCEEDED | root branches limit exceeded           | delete branches, with cleanup-branches for one, or raise the plan's limit
