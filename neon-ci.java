@@ -539,8 +539,9 @@ class CreateBranch implements Callable<Integer> {
         // A build says its branch itself; a checkout of its may be of no branch, or of another.
         boolean isBuild = shared.variable("CI") != null || shared.variable("AWS_JOB_ID") != null;
         if (amplifyBranch == null && !isBuild) {
-            amplifyBranch = GitBranch.checkedOut().orElse(null);
-            isCheckedOut = amplifyBranch != null;
+            amplifyBranch = GitBranch.checkedOut().orElseThrow(() -> shared.usage("Missing required option '--branch-name' (or the variable"
+                    + " AWS_BRANCH), and no Git branch is checked out here."));
+            isCheckedOut = true;
         }
         shared.require(amplifyBranch, "--branch-name");
         String variable = "must be the name of a variable, such as DATABASE_URL";

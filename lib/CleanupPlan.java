@@ -7,6 +7,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.function.Predicate;
@@ -28,6 +29,9 @@ record CleanupPlan(List<NeonApi.Branch> remove, List<NeonApi.Branch> expiring, L
     /** A branch that stays, and why, in words. */
     record Kept(NeonApi.Branch branch, String reason) {
     }
+
+    /** How the names of developers' own databases begin, which no list of Amplify's knows; who made one may reset it, and let it expire. */
+    private static final String LOCAL = "local/";
 
     private static final Comparator<NeonApi.Branch> BY_NAME =
             Comparator.comparing(NeonApi.Branch::name).thenComparing(NeonApi.Branch::id);
@@ -64,7 +68,10 @@ record CleanupPlan(List<NeonApi.Branch> remove, List<NeonApi.Branch> expiring, L
             if (!BranchName.isOf(appId, branch.name())) {
                 continue;
             }
-            protection.reason(branch).ifPresentOrElse(reason -> kept.add(new Kept(branch, reason)), () -> orphans.put(branch.id(), branch));
+            Optional<String> local = Optional.of("it is a developer's own")
+                    .filter(reason -> BranchName.amplifyBranch(appId, branch.name()).startsWith(LOCAL));
+            protection.reason(branch).or(() -> local)
+                    .ifPresentOrElse(reason -> kept.add(new Kept(branch, reason)), () -> orphans.put(branch.id(), branch));
         }
 
         List<NeonApi.Branch> remove = childrenFirst(orphans, neonBranches);
@@ -111,7 +118,7 @@ record CleanupPlan(List<NeonApi.Branch> remove, List<NeonApi.Branch> expiring, L
      */
     void requireAtMost(int max) {
         if (remove.size() > max) {
-            throw new Failure("Nothing was deleted: " + remove.size() + " orphans are more than --max-deletions " + max
+            throw new Failure("Nothing was deleted: " + remove.size() + (remove.size() == 1 ? " orphan is" : " orphans are") + " more than --max-deletions " + max
                     + " allows; look at them with --dry-run, then run again with --max-deletions " + remove.size() + ".");
         }
     }

@@ -20,9 +20,6 @@ final class Protection {
     /** The Amplify branches whose Neon branches always stay, as neon-ci.sh had it. */
     private static final Set<String> ALWAYS_KEPT = Set.of("main", "dev");
 
-    /** Amplify branches that are none: a developer's own database, which no list of Amplify's knows. */
-    private static final String LOCAL = "local/";
-
     /** What Neon calls the branch that it leaves behind when one is restored, instantly or from a snapshot. */
     private static final Pattern BACKUP = Pattern.compile("(.+)(?:_old(?:_[0-9].*)?| \\(old\\))", Pattern.DOTALL);
 
@@ -59,7 +56,7 @@ final class Protection {
         if (live.contains(folded(neonBranch))) {
             return Optional.of(LIVE);
         }
-        if (ALWAYS_KEPT.contains(folded(amplifyBranch)) || folded(amplifyBranch).startsWith(LOCAL)) {
+        if (ALWAYS_KEPT.contains(folded(amplifyBranch))) {
             return Optional.of("'" + amplifyBranch + "' is always kept");
         }
         if (productionBranch != null && folded(neonBranch).equals(folded(BranchName.of(appId, productionBranch)))) {

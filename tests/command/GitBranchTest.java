@@ -20,6 +20,8 @@ import org.junit.jupiter.params.provider.ValueSource;
 /** On a laptop the Git branch that is checked out is meant; a build must say its branch. */
 class GitBranchTest {
 
+    private static final String NO_BRANCH = ", and no Git branch is checked out here";
+
     @TempDir
     Path folder;
 
@@ -51,13 +53,13 @@ class GitBranchTest {
 
     @Test
     void without_a_branch_that_is_checked_out_one_has_to_be_named() {
-        assertRefused(create(laptop));
+        assertRefused(create(laptop), NO_BRANCH);
         git("init", "-q", "-b", "main");
         git("commit", "-q", "--allow-empty", "-m", "first");
         git("checkout", "-q", "--detach");
-        assertRefused(create(laptop));
+        assertRefused(create(laptop), NO_BRANCH);
         laptop.put("PATH", "/nowhere");
-        assertRefused(create(laptop));
+        assertRefused(create(laptop), NO_BRANCH);
     }
 
     @ParameterizedTest
@@ -65,12 +67,12 @@ class GitBranchTest {
     void a_build_never_guesses_its_branch(String variable) {
         git("init", "-q", "-b", "main");
         laptop.put(variable, "1");
-        assertRefused(create(laptop));
+        assertRefused(create(laptop), "");
     }
 
-    private void assertRefused(Shell.Result result) {
-        assertEquals("neon-ci: Missing required option '--branch-name' (or the variable AWS_BRANCH). See 'neon-ci create-branch --help'.\n",
-                result.err());
+    private void assertRefused(Shell.Result result, String more) {
+        assertEquals("neon-ci: Missing required option '--branch-name' (or the variable AWS_BRANCH)" + more + ". See 'neon-ci create-branch"
+                + " --help'.\n", result.err());
         assertEquals(2, result.exitCode());
         assertFalse(sandbox.neon().branches().size() > 1);
     }

@@ -65,6 +65,13 @@ class ProtectedBranchTest {
     }
 
     @Test
+    void a_developers_own_branch_is_reset_and_expires_as_its_line_says() {
+        create("local/alice");
+        Cli.Result result = create("local/alice", "--reset", "--expires-in", "7d");
+        assertTrue(result.out().contains("\nIt expires on ") && result.out().contains("\nReset it to "), result.out());
+    }
+
+    @Test
     void a_new_branch_that_always_stays_gets_no_date_of_death() {
         assertTrue(create("main", "--expires-in", "7d").out().contains("\nNot letting it expire: 'main' is always kept.\n"));
         assertNull(sandbox.neon().branch(SandboxAws.APP_ID + "-main").expiresAt);

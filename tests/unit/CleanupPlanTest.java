@@ -26,7 +26,7 @@ class CleanupPlanTest {
     @CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
             d1-old                        | main             |         | deleted
             d1-login                      | main, login      |         | its Amplify branch exists
-            d1-local/me                   | main             |         | 'local/me' is always kept
+            d1-local/me                   | main             |         | it is a developer's own
             d1-local                      | main             |         | deleted
             d1-feature/login              | feature/login    |         | its Amplify branch exists
             d1-feature                    | feature/login    |         | deleted
