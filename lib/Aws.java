@@ -1,4 +1,5 @@
 import java.io.ByteArrayInputStream;
+import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
@@ -357,7 +358,9 @@ final class Aws {
             return provider;
         } catch (SdkException | IllegalStateException | IllegalArgumentException | UncheckedIOException e) {
             // The SDK's own texts go on for hundreds of characters; what the aws command has to say is for people.
-            String said = Http.rootMessage(e).replaceFirst("(?s).* with error message: |.*(?=No such file)|.*", "");
+            boolean isThere = Http.cause(e, IOException.class)
+                    .filter(failed -> String.valueOf(failed.getMessage()).startsWith("Cannot run ")).isEmpty();
+            String said = isThere ? Http.rootMessage(e).replaceFirst("(?s).* with error message: |.*", "") : "there is no such command";
             tried.add(name + (said.isBlank() ? "" : ": " + Secret.clean(said)));
             return null;
         }

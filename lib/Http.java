@@ -319,7 +319,8 @@ final class Http {
         return e.getCause() == null ? String.valueOf(e.getMessage()) : rootMessage(e.getCause());
     }
 
-    private static Optional<Throwable> cause(Throwable e, Class<? extends Throwable> type) {
+    /** Returns the first of the causes that is of this type. */
+    static Optional<Throwable> cause(Throwable e, Class<? extends Throwable> type) {
         return Stream.iterate(e, Objects::nonNull, Throwable::getCause).filter(type::isInstance).findFirst();
     }
 

@@ -110,7 +110,7 @@ class AwsTest {
         String tried = "neon-ci: Could not read SSM parameter /neon/api-key in region eu-central-1: there are no AWS credentials; in Amplify"
                 + " give the app a service role, elsewhere sign in (tried: system properties, the environment, a web identity, profile"
                 + " 'default', the container, 'aws configure export-credentials': %s, this machine's metadata).\n";
-        assertEquals(tried.formatted("No such file or directory"), run(laptop, "create-branch").err());
+        assertEquals(tried.formatted("there is no such command"), run(laptop, "create-branch").err());
         aws(laptop, "echo 'Error loading SSO Token: Token for work does not exist' >&2; exit 255");
         assertEquals(tried.formatted("Error loading SSO Token: Token for work does not exist"), run(laptop, "create-branch").err());
     }
