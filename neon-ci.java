@@ -510,8 +510,8 @@ class CleanupBranches implements Callable<Integer> {
     private int maxDeletions;
 
     @Option(names = "--grace", paramLabel = "TIME", converter = SharedOptions.TimeSpan.class,
-            description = "Delete nothing now: let Neon do it after this time, such as 3d, at most 30d. A build of the branch in between takes"
-                    + " that back.")
+            description = "Delete nothing now: let Neon do it after this time, such as 3d, at most 30d. A build of the branch in between"
+                    + " takes that back.")
     private Duration grace;
 
     private final InParallel inParallel = new InParallel();

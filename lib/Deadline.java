@@ -7,9 +7,6 @@ import java.time.Duration;
  */
 record Deadline(long nanos) {
 
-    /** Why something was not begun any more, in words. */
-    static final String OVER = "the time of --wait is over";
-
     private static final Duration SHORTEST = Duration.ofSeconds(1);
 
     static Deadline in(Duration time) {

@@ -167,7 +167,8 @@ final class Http {
     /** Sends a request once, for a caller who has to look about him before it is sent again; not at all when it is too late to begin. */
     Answer sendInTime(String method, String path, JsonNode body) {
         pace();
-        return deadline.isTooLate() ? new Answer(NONE, MissingNode.getInstance(), "", null, Deadline.OVER) : sendOnce(method, path, "", body);
+        return deadline.isTooLate() ? new Answer(NONE, MissingNode.getInstance(), "", null, "the time of --wait is over")
+                : sendOnce(method, path, "", body);
     }
 
     private Answer sendOnce(String method, String path, String query, JsonNode body) {

@@ -203,7 +203,8 @@ final class NeonApi {
      * @throws Failure if Neon refuses, as it does for default and protected branches and for those with children
      */
     void updateProjectBranch(String branchId, String expiresAt) {
-        require(http.send("PATCH", path("/branches/" + branchId), "", expiry(expiresAt), null), "set when Neon branch " + branchId + " expires");
+        require(http.send("PATCH", path("/branches/" + branchId), "", expiry(expiresAt), null),
+                "set when Neon branch " + branchId + " expires");
     }
 
     /**

@@ -125,7 +125,8 @@ final class Removal {
         Duration before = deadline.left();
         Future<List<NeonApi.Branch>> listing = inParallel.start(neon::listProjectBranches);
         CleanupPlan plan = planAgain.apply(listing);
-        Map<String, NeonApi.Branch> now = InParallel.await(listing).stream().collect(Collectors.toMap(NeonApi.Branch::id, branch -> branch));
+        Map<String, NeonApi.Branch> now = InParallel.await(listing).stream()
+                .collect(Collectors.toMap(NeonApi.Branch::id, branch -> branch));
         Map<String, CleanupPlan.Kept> kept = plan.kept().stream().collect(Collectors.toMap(one -> one.branch().id(), one -> one));
         lastLook = before.minus(deadline.left());
         Set<NeonApi.Branch> expiring = Set.copyOf(plan.expiring());
@@ -149,7 +150,7 @@ final class Removal {
         return plan;
     }
 
-    /** Tells whether there is no time for a batch and for a last look at what became of it, each of which may take twice as long as usual. */
+    /** Tells whether there is no time for a batch and a last look at what became of it, each of which may take twice as long as usual. */
     private boolean isTooLate() {
         return deadline.isTooLate() || deadline.left().compareTo(lastLook.multipliedBy(4)) < 0;
     }
