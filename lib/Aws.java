@@ -201,9 +201,9 @@ final class Aws {
         } catch (SdkException thrown) {
             SdkException e = trouble(thrown);
             throw failure(what, e, "SSM", switch (code(e)) {
-                // The key goes by way of a file that is none, for a command line stays in the shell's history.
+                // From a file, for a command line stays in the shell's history.
                 case "ParameterNotFound", "ParameterVersionNotFound" -> "check --api-key-param and --region, or store the key there with"
-                        + " 'read -rs KEY && aws ssm put-parameter --type SecureString --name NAME --value \"file://\"<(printf %s \"$KEY\")'";
+                        + " 'aws ssm put-parameter --type SecureString --name NAME --value file://FILE', from a file that holds it alone";
                 case "AccessDeniedException" -> denied(e, "ssm:GetParameter", arn(name));
                 case "InvalidKeyId" -> "enable the KMS key that the parameter is stored under, or store it again under another";
                 case "ValidationException" -> "check --api-key-param";
@@ -360,7 +360,9 @@ final class Aws {
             // The SDK's own texts go on for hundreds of characters; what the aws command has to say is for people.
             boolean isThere = Http.cause(e, IOException.class)
                     .filter(failed -> String.valueOf(failed.getMessage()).startsWith("Cannot run ")).isEmpty();
-            String said = isThere ? Http.rootMessage(e).replaceFirst("(?s).* with error message: |.*", "") : "there is no such command";
+            // The command's first version has no such subcommand, and answers with how it is used.
+            String said = isThere ? Http.rootMessage(e).replaceFirst("(?s).* with error message:(?=.*usage:).*", "it is too old for that")
+                    .replaceFirst("(?s).* with error message: |(?!it is too old).*", "") : "there is no such command";
             tried.add(name + (said.isBlank() ? "" : ": " + Secret.clean(said)));
             return null;
         }

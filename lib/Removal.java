@@ -150,7 +150,7 @@ final class Removal {
         return plan;
     }
 
-    /** Tells whether there is no time for a batch and for a last look at what became of it, each of which may take twice as long as usual. */
+    /** Tells whether there is no time for a batch and a last look at what became of it, each of which may take twice as long as usual. */
     private boolean isTooLate() {
         return deadline.isTooLate() || deadline.left().compareTo(lastLook.multipliedBy(4)) < 0;
     }

@@ -303,7 +303,8 @@ class CleanupBranchesTest {
         for (int run = 0; run < 2; run++) {
             String report = cleanUp("--grace", "3d", "--output", "json").out();
             assertEquals("""
-                    {"deleted":[],"expiring":[{"id":"%s","name":"d1a2b3c4d5e6f7-old","expires_at":"%s"}],"kept":[],"failed":[],"dry_run":false}
+                    {"deleted":[],"expiring":[{"id":"%s","name":"d1a2b3c4d5e6f7-old","expires_at":"%s"}],"kept":[],"failed":[],\
+                    "dry_run":false}
                     """.formatted(old.id, old.expiresAt), report);
         }
     }
@@ -313,7 +314,8 @@ class CleanupBranchesTest {
         branches(APP + "-a", APP + "-b", APP + "-soon");
         sandbox.neon().branch(APP + "-soon").expiresAt(SandboxBranch.now().plus(Duration.ofHours(1)));
         Cli.Result refused = cleanUp("--grace", "3d", "--max-deletions", "1");
-        assertTrue(refused.err().startsWith("neon-ci: Nothing was deleted: 2 orphans are more than --max-deletions 1 allows;"), refused.err());
+        assertTrue(refused.err().startsWith("neon-ci: Nothing was deleted: 2 orphans are more than --max-deletions 1 allows;"),
+                refused.err());
         assertEquals(null, sandbox.neon().branch(APP + "-a").expiresAt);
         assertEquals(0, cleanUp("--grace", "3d", "--max-deletions", "2").exitCode());
     }
@@ -351,8 +353,8 @@ class CleanupBranchesTest {
         String old = sandbox.neon().branch(APP + "-old").id;
         String live = sandbox.neon().branch(APP + "-feature/login").id;
         String expected = """
-                {"deleted":[{"id":"%s","name":"d1a2b3c4d5e6f7-old"}],"expiring":[],"kept":[{"id":"%s","name":"d1a2b3c4d5e6f7-feature/login",\
-                "reason":"its Amplify branch exists"}],"failed":[],"dry_run":%s}
+                {"deleted":[{"id":"%s","name":"d1a2b3c4d5e6f7-old"}],"expiring":[],"kept":[{"id":"%s",\
+                "name":"d1a2b3c4d5e6f7-feature/login","reason":"its Amplify branch exists"}],"failed":[],"dry_run":%s}
                 """;
         assertEquals(expected.formatted(old, live, true), cleanUp("--output", "json", "--dry-run").out());
         assertEquals(expected.formatted(old, live, false), cleanUp("--output", "json").out());

@@ -302,8 +302,8 @@ class CommandLineTest {
     void a_missing_parameter_is_named_with_the_place_and_the_next_step() {
         Cli.Result result = create("--api-key-param", "/nowhere");
         assertTrue(result.err().matches("neon-ci: Could not read SSM parameter /nowhere in region eu-central-1: ParameterNotFound \\(request"
-                + " [0-9a-f-]+\\); check --api-key-param and --region, or store the key there with 'read -rs KEY && aws ssm put-parameter"
-                + " --type SecureString --name NAME --value \"file://\"<\\(printf %s \"\\$KEY\"\\)'\\.\n"), result.err());
+                + " [0-9a-f-]+\\); check --api-key-param and --region, or store the key there with 'aws ssm put-parameter --type"
+                + " SecureString --name NAME --value file://FILE', from a file that holds it alone\\.\n"), result.err());
         assertFailed(result);
     }
 

@@ -169,14 +169,16 @@ class AtOnceTest {
             String method = option.startsWith("--grace") ? "PATCH" : "DELETE";
             if (!fault.isEmpty()) {
                 // All of the first batch have to be tried again.
-                sandbox.fail(method, "/branches/", 8, fault.equals("reset") ? Fault.resetBefore() : Fault.neon(Integer.parseInt(fault), "", ""));
+                sandbox.fail(method, "/branches/", method.equals("PATCH") ? 16 : 8, fault.equals("reset") ? Fault.resetBefore()
+                        : Fault.neon(Integer.parseInt(fault), "", ""));
             }
             String first = fault.isEmpty() ? "gone-19" : "gone-00";
             sandbox.when(method, "/branches/", () -> sandbox.aws().branches(first));
             Cli.Result result = cleanUp(option);
             assertEquals(0, result.exitCode(), result.err());
-            assertTrue(result.out().contains("\nKeeping '" + SandboxAws.APP_ID + "-" + first + "': its Amplify branch exists.\n"), result.out());
-            assertEquals(null, sandbox.neon().branch(SandboxAws.APP_ID + "-" + first).expiresAt);
+            String neonBranch = SandboxAws.APP_ID + "-" + first;
+            assertTrue(result.out().contains("\nKeeping '" + neonBranch + "': its Amplify branch exists.\n"), result.out());
+            assertEquals(null, sandbox.neon().branch(neonBranch).expiresAt);
             sandbox.aws().removeBranch(first);
         }
         assertEquals(2, sandbox.neon().branches().size());
@@ -190,7 +192,8 @@ class AtOnceTest {
         sandbox.when("DELETE", "/branches/", () -> sandbox.neon().rename(SandboxAws.APP_ID + "-gone-18", SandboxAws.APP_ID + "-gone-99"));
         Cli.Result result = cleanUp();
         assertEquals(0, result.exitCode(), result.err());
-        assertTrue(result.out().contains("\nKeeping 'precious': it was '" + SandboxAws.APP_ID + "-gone-19' when the clean-up began.\n"), result.out());
+        assertTrue(result.out().contains("\nKeeping 'precious': it was '" + SandboxAws.APP_ID + "-gone-19' when the clean-up began.\n"),
+                result.out());
         assertEquals(List.of("production", SandboxAws.APP_ID + "-gone-99", "precious"),
                 sandbox.neon().branches().stream().map(branch -> branch.name).toList());
     }

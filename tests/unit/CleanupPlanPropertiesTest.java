@@ -256,8 +256,8 @@ class CleanupPlanPropertiesTest {
             List<NeonApi.Branch> expiring = world.graceful().remove();
             List<NeonApi.Branch> neon = new ArrayList<>(world.neon());
             neon.replaceAll(branch -> !expiring.contains(branch) ? branch : new NeonApi.Branch(branch.id(), branch.name(),
-                    branch.parentId(), branch.state(), branch.isDefault(), branch.isProtected(), GRACE_ENDS.toString(), branch.isSchemaOnly(),
-                    branch.isRestorable()));
+                    branch.parentId(), branch.state(), branch.isDefault(), branch.isProtected(), GRACE_ENDS.toString(),
+                    branch.isSchemaOnly(), branch.isRestorable()));
             return world.with(neon, world.amplify(), world.keep()).plan().expiringAt(GRACE_ENDS.plusSeconds(86_400)).remove().isEmpty();
         });
     }
