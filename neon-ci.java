@@ -27,15 +27,19 @@
 //SOURCES lib/Deadline.java
 //SOURCES lib/EnvFile.java
 //SOURCES lib/Failure.java
+//SOURCES lib/GitBranch.java
 //SOURCES lib/Http.java
 //SOURCES lib/InParallel.java
 //SOURCES lib/Login.java
+//SOURCES lib/MaskingRules.java
 //SOURCES lib/NeonApi.java
 //SOURCES lib/Protection.java
 //SOURCES lib/Removal.java
 //SOURCES lib/Secret.java
 //SOURCES lib/SharedOptions.java
+//SOURCES lib/UsageError.java
 
+import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -50,14 +54,15 @@ import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Future;
+import java.util.concurrent.FutureTask;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParseResult;
 import picocli.CommandLine.ScopeType;
 import picocli.CommandLine.Spec;
-import picocli.CommandLine.UnmatchedArgumentException;
 
 /**
  * Gives every AWS Amplify Hosting branch its own Neon Postgres branch. {@code create-branch} makes it and writes its connection strings
@@ -87,7 +92,16 @@ class NeonCi implements Callable<Integer> {
         Thread early = new Thread(Aws::warmUpParameter);
         early.setDaemon(true);
         early.start();
-        System.exit(commandLine(System.getenv()).execute(args));
+        int exitCode = commandLine(System.getenv()).execute(args);
+        if (System.out.checkError()) {
+            System.err.println("neon-ci: Could not say on stdout what was done: it is full or closed; mend this and run again.");
+            exitCode = Math.max(exitCode, CommandLine.ExitCode.SOFTWARE);
+        }
+        if (exitCode == CommandLine.ExitCode.SOFTWARE) {
+            // A command that was to give credentials may hang.
+            ProcessHandle.current().descendants().forEach(ProcessHandle::destroy);
+        }
+        System.exit(exitCode);
     }
 
     /**
@@ -100,14 +114,14 @@ class NeonCi implements Callable<Integer> {
                 .setDefaultValueProvider(new SharedOptions.Defaults(environment))
                 .setExpandAtFiles(false)
                 .setAllowOptionsAsOptionParameters(false)
-                .setCaseInsensitiveEnumValuesAllowed(true)
+                .registerConverter(int.class, SharedOptions::wholeNumber)
+                .registerConverter(boolean.class, SharedOptions::flag)
+                .registerConverter(SharedOptions.Output.class, SharedOptions::output)
                 .setUsageHelpWidth(110)
+                .setExecutionStrategy(NeonCi::runInTime)
                 .setParameterExceptionHandler((e, args) -> {
                     CommandLine command = e.getCommandLine();
-                    // What was not understood may be a secret, so only the name of an option is repeated.
-                    String message = e instanceof UnmatchedArgumentException unmatched ? unmatched(unmatched)
-                            : e.getMessage().endsWith(".") ? e.getMessage() : e.getMessage() + ".";
-                    printError(command, message + " See '" + command.getCommandSpec().qualifiedName() + " --help'.");
+                    printError(command, UsageError.sentence(e) + " See '" + command.getCommandSpec().qualifiedName() + " --help'.");
                     return CommandLine.ExitCode.USAGE;
                 })
                 .setExecutionExceptionHandler((e, command, result) -> {
@@ -125,19 +139,32 @@ class NeonCi implements Callable<Integer> {
         return CommandLine.ExitCode.USAGE;
     }
 
-    private static String unmatched(UnmatchedArgumentException e) {
-        String option = e.getUnmatched().get(0).replaceFirst("(?s)=.*", "");
-        if (!option.startsWith("-")) {
-            return "There is an argument too many; a value with spaces needs quotes.";
+    /** Runs the command, and gives it up when something holds it up for longer than it may take, be it an answer that never ends. */
+    private static int runInTime(ParseResult parsed) {
+        if (!parsed.hasSubcommand()) {
+            return new CommandLine.RunLast().execute(parsed);
         }
-        List<String> likely = e.getSuggestions();
-        String likeliest = likely.stream().filter(name -> name.startsWith(option)).findFirst().or(() -> likely.stream().findFirst())
-                .map(name -> "; did you mean '" + name + "'?").orElse(".");
-        return "Unknown option '" + option + "'" + likeliest;
+        FutureTask<Integer> task = new FutureTask<>(() -> new CommandLine.RunLast().execute(parsed));
+        CommandSpec command = parsed.subcommand().commandSpec();
+        Thread thread = new Thread(task);
+        thread.setDaemon(true);
+        thread.start();
+        try {
+            thread.join(((SharedOptions) command.mixins().get("shared").userObject()).longestRun().toMillis());
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+        if (task.isDone()) {
+            return InParallel.await(task);
+        }
+        thread.interrupt();
+        printError(command.commandLine(), "Something took longer than --wait allows, so the run was given up; run again, which goes on"
+                + " where this run stopped, or give it longer with --wait.");
+        return CommandLine.ExitCode.SOFTWARE;
     }
 
     private static void printError(CommandLine command, String message) {
-        command.getErr().println(command.getColorScheme().errorText("neon-ci: " + message));
+        command.getErr().println(command.getColorScheme().errorText("neon-ci: " + Secret.oneLine(message)));
     }
 }
 
@@ -152,7 +179,7 @@ class CreateBranch implements Callable<Integer> {
     private SharedOptions shared;
 
     @Option(names = "--branch-name", paramLabel = "NAME",
-            description = "Amplify branch. Required. Default: $AWS_BRANCH.")
+            description = "Amplify branch. Required. Default: $AWS_BRANCH, or outside a build the Git branch that is checked out.")
     private String amplifyBranch;
 
     @Option(names = {"--parent-branch", "--parent-branch-id"}, paramLabel = "BRANCH",
@@ -180,6 +207,10 @@ class CreateBranch implements Callable<Integer> {
     @Option(names = "--schema-only", description = "Branch the parent's schema without its data.")
     private boolean schemaOnly;
 
+    @Option(names = "--masking-rules", paramLabel = "FILE",
+            description = "Let Neon mask a new branch's rows, by the JSON rules in this file, before anyone can connect (beta at Neon).")
+    private String maskingRules;
+
     @Option(names = "--reset", description = "If the branch exists, reset it to its parent's current state; its own data is lost.")
     private boolean reset;
 
@@ -196,6 +227,11 @@ class CreateBranch implements Callable<Integer> {
     private String unpooledEnvVar;
 
     private final InParallel inParallel = new InParallel();
+
+    /** Null for a branch that is not to be masked. */
+    private ArrayNode rules;
+
+    private boolean isCheckedOut;
     private NeonApi neon;
     private List<NeonApi.Branch> branches;
     private NeonApi.Branch parent;
@@ -203,6 +239,11 @@ class CreateBranch implements Callable<Integer> {
     @Override
     public Integer call() {
         check();
+        if (isCheckedOut) {
+            shared.say("Taking the Git branch that is checked out, '" + amplifyBranch + "'.");
+        }
+        // Production's own database is never masked.
+        rules = maskingRules == null || isProduction() ? null : MaskingRules.read(maskingRules);
         EnvFile.requireWinners(envFiles, variables());
         envFiles.forEach(file -> new EnvFile(Path.of(file)).check(variables(), !shared.dryRun));
         neon = shared.neon(inParallel);
@@ -234,16 +275,18 @@ class CreateBranch implements Callable<Integer> {
     private void dryRun(String name, Optional<NeonApi.Branch> existing) {
         NeonApi.Branch source = existing.orElse(parent);
         Login login = login(source);
-        if (existing.isPresent() && isAnyVariableSet()) {
+        Optional<NeonApi.Masking> masking = existing.flatMap(this::masking);
+        boolean isMasked = masking.isEmpty() || masking.get().state().equals(NeonApi.Masking.DONE);
+        if (existing.isPresent() && isMasked && isAnyVariableSet()) {
             requireOwn(entries(source, compute(source), login));
         }
         boolean isReset = existing.isPresent() && resetSource(source).isPresent();
         String doing = isProduction() ? "use " + named(source) + " itself"
                 : existing.isPresent() ? (isReset ? "reset " : "reuse ") + named(source)
-                : "create Neon branch '" + name + "' from '" + source.name() + "'";
+                : "create Neon branch '" + name + "' from '" + source.name() + "'" + (rules == null ? "" : ", mask it");
         shared.say("Would " + doing + ", and write the connection strings of role '" + login.role() + "' and database '"
                 + login.database() + "' to " + String.join(", ", envFiles) + ".");
-        NeonApi.Branch planned = existing.orElse(new NeonApi.Branch(null, name, parent.id(), "", false, false, null, false));
+        NeonApi.Branch planned = existing.orElse(new NeonApi.Branch(null, name, parent.id(), "", false, false, null, false, true));
         report(planned, false, expiry(planned));
     }
 
@@ -252,9 +295,10 @@ class CreateBranch implements Callable<Integer> {
         if (roleName != null || databaseName != null) {
             login(parent);
         }
-        String expiresAt = expiry(new NeonApi.Branch("", name, parent.id(), "", false, false, null, false));
-        Optional<NeonApi.NewBranch> made = neon.createProjectBranch(
-                new NeonApi.BranchRequest(name, parent.id(), schemaOnly, expiresAt, suspendTimeout, origin()));
+        String expiresAt = expiry(new NeonApi.Branch("", name, parent.id(), "", false, false, null, false, true));
+        var request = new NeonApi.BranchRequest(name, parent.id(), schemaOnly, expiresAt, suspendTimeout, origin());
+        Optional<NeonApi.NewBranch> made = rules == null ? neon.createProjectBranch(request)
+                : neon.createProjectBranchAnonymized(request, rules);
         made.ifPresent(created -> {
             shared.say("Created " + named(created.branch()) + " from '" + parent.name() + "'.");
             sayStays(created.branch(), expiresAt);
@@ -265,6 +309,9 @@ class CreateBranch implements Callable<Integer> {
     private Map<String, Secret> connect(NeonApi.NewBranch made) {
         NeonApi.Branch branch = made.branch();
         neon.awaitReady(branch, made.operations());
+        if (rules != null) {
+            sayMasked(neon.awaitAnonymized(branch));
+        }
         NeonApi.Compute compute = made.compute().orElseGet(() -> createCompute(branch));
         return requireOwn(entries(branch, compute, chooseLogin(branch, made.roles(), made.databases())));
     }
@@ -281,6 +328,7 @@ class CreateBranch implements Callable<Integer> {
     private Map<String, Secret> reuse(NeonApi.Branch branch) {
         sayReuse(branch);
         neon.awaitReady(branch, List.of());
+        requireMasked(branch);
         Future<Optional<NeonApi.Compute>> found = inParallel.start(() -> neon.readWriteCompute(branch.id()));
         Login login = login(branch);
         Optional<NeonApi.Compute> there = InParallel.await(found);
@@ -290,20 +338,63 @@ class CreateBranch implements Callable<Integer> {
         }
         setExpiry(branch);
         boolean isReset = reset(branch);
+        there.filter(compute -> suspendTimeout != 0 && suspendTimeout != compute.suspendTimeoutSeconds()).ifPresent(compute ->
+                shared.say("Its compute keeps its own suspend timeout; --suspend-timeout is for a new one."));
         NeonApi.Compute compute = there.orElseGet(() -> createCompute(branch));
         return requireOwn(entries(branch, compute, isReset ? login(branch) : login));
+    }
+
+    /** Sees to it that nobody is handed unmasked rows: those of a branch that is to be masked, or that somebody has had masked. */
+    private void requireMasked(NeonApi.Branch branch) {
+        masking(branch).ifPresent(found -> {
+            boolean isMasked = found.state().equals(NeonApi.Masking.DONE);
+            if (rules != null && (isMasked ? !hasRules(branch) : found.hasStopped())) {
+                // With the rules of the file: Neon may have made the branch and refused one of them, or the file was mended since.
+                neon.updateMaskingRules(branch.id(), rules, found);
+                neon.startAnonymization(branch.id(), found);
+                shared.say("Masking it by " + maskingRules + ", since " + (isMasked ? "its own rules are for fewer columns"
+                        : "it is not masked yet") + ".");
+                isMasked = false;
+            }
+            sayMasked(isMasked ? found : neon.awaitAnonymized(branch));
+        });
+    }
+
+    /** Returns how far the masking of the branch has come; nothing if nobody wants it masked. */
+    private Optional<NeonApi.Masking> masking(NeonApi.Branch branch) {
+        // What is masked cannot be reset, so there is no need to ask about most branches.
+        if (isProduction() || rules == null && branch.isRestorable()) {
+            return Optional.empty();
+        }
+        Optional<NeonApi.Masking> masking = neon.getAnonymizedBranchStatus(branch.id());
+        if (rules != null && masking.isEmpty()) {
+            throw new Failure("Neon branch '" + branch.name() + "' holds its parent's rows as they are, since it was made without"
+                    + " --masking-rules; " + protection().reason(branch).map(reason -> "run without this option, since " + reason)
+                            .orElse("delete it in the Neon Console, and the next run makes it anew") + ".");
+        }
+        return masking;
+    }
+
+    private boolean hasRules(NeonApi.Branch branch) {
+        return MaskingRules.columns(neon.getMaskingRules(branch.id())).containsAll(MaskingRules.columns(rules));
+    }
+
+    private void sayMasked(NeonApi.Masking masking) {
+        shared.say("It is masked" + (masking.message().isEmpty() ? "" : ": " + masking.message()) + ".");
     }
 
     private void sayReuse(NeonApi.Branch branch) {
         String made = branch.parentId() == null ? "" : ", made from '" + nameOf(branch.parentId()) + "'";
         boolean isFromElsewhere = parentBranch != null && !parent.id().equals(branch.parentId()) && resetSource(branch).isEmpty();
         shared.say("Reusing " + named(branch) + made + (branch.isSchemaOnly() ? ", without its parent's data" : "")
-                + (isFromElsewhere ? ", not from '" + parent.name() + "'; --reset would bring it there" : "") + ".");
+                + (isFromElsewhere ? ", not from '" + parent.name() + "'"
+                        + (branch.isRestorable() ? "; --reset would bring it there" : "") : "") + ".");
     }
 
     /** Returns what the branch is to be reset to; nothing if it is not to be reset. */
     private Optional<NeonApi.Branch> resetSource(NeonApi.Branch branch) {
-        if (!reset || isProduction() || protection().reason(branch).isPresent()) {
+        // A masked branch that is there by now has just been made by another build: older ones were refused.
+        if (!reset || rules != null || isProduction() || protection().reason(branch).isPresent()) {
             return Optional.empty();
         }
         if (branch.parentId() == null) {
@@ -320,7 +411,7 @@ class CreateBranch implements Callable<Integer> {
             shared.say("Reset it to the current state of '" + from.name() + "'; its own data is gone.");
         });
         if (reset && source.isEmpty()) {
-            shared.say("Not resetting it: " + protection().reason(branch).orElseThrow() + ".");
+            protection().reason(branch).ifPresent(reason -> shared.say("Not resetting it: " + reason + "."));
         }
         return source.isPresent();
     }
@@ -376,6 +467,10 @@ class CreateBranch implements Callable<Integer> {
         if (branch.expiresAt() != null && !Instant.parse(branch.expiresAt()).isAfter(shared.start)) {
             throw new Failure("Neon branch '" + branch.name() + "' expired on " + branch.expiresAt()
                     + " and is about to be deleted by Neon; run again in a minute, which makes it anew.");
+        }
+        if (reset && (rules != null || !branch.isRestorable()) && protection().reason(branch).isEmpty()) {
+            throw new Failure("Could not reset Neon branch '" + branch.name() + "': it cannot be reset, as no masked branch can; delete it"
+                    + " in the Neon Console, and the next run makes it anew, or run without --reset.");
         }
         if (schemaOnly && !branch.isSchemaOnly()) {
             throw new Failure("Neon branch '" + branch.name() + "' holds its parent's data, since it was made without --schema-only; delete"
@@ -441,6 +536,12 @@ class CreateBranch implements Callable<Integer> {
 
     private void check() {
         shared.check();
+        // A build says its branch itself; a checkout of its may be of no branch, or of another.
+        boolean isBuild = shared.variable("CI") != null || shared.variable("AWS_JOB_ID") != null;
+        if (amplifyBranch == null && !isBuild) {
+            amplifyBranch = GitBranch.checkedOut().orElse(null);
+            isCheckedOut = amplifyBranch != null;
+        }
         shared.require(amplifyBranch, "--branch-name");
         String variable = "must be the name of a variable, such as DATABASE_URL";
         shared.matching("[A-Za-z_][A-Za-z0-9_]*", envVar, "--env-var", variable);
@@ -450,6 +551,9 @@ class CreateBranch implements Callable<Integer> {
         }
         if (suspendTimeout != 0 && suspendTimeout != -1 && (suspendTimeout < 60 || suspendTimeout > 604_800)) {
             throw shared.usage("Invalid value for option '--suspend-timeout': it must be 0, -1, or 60 to 604800 seconds.");
+        }
+        if (schemaOnly && maskingRules != null) {
+            throw shared.usage("Options '--schema-only' and '--masking-rules' exclude each other: a branch without rows has none to mask.");
         }
         if (expiresIn != null && expiresIn.compareTo(LONGEST_LIFE) > 0) {
             throw shared.usage("Invalid value for option '--expires-in': Neon takes at most 30d.");
@@ -510,8 +614,8 @@ class CleanupBranches implements Callable<Integer> {
     private int maxDeletions;
 
     @Option(names = "--grace", paramLabel = "TIME", converter = SharedOptions.TimeSpan.class,
-            description = "Delete nothing now: let Neon do it after this time, such as 3d, at most 30d. A build of the branch in between"
-                    + " takes that back.")
+            description = "Delete nothing now: let Neon do it after this time, such as 3d, at most 30d. A build of the branch in"
+                    + " between takes that back.")
     private Duration grace;
 
     private final InParallel inParallel = new InParallel();

@@ -1,23 +1,44 @@
 import java.io.ByteArrayInputStream;
+import java.io.UncheckedIOException;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
 import java.util.Set;
 import java.util.function.Consumer;
+import java.util.function.Supplier;
 import java.util.function.UnaryOperator;
+import java.util.regex.MatchResult;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import software.amazon.awssdk.auth.credentials.AwsBasicCredentials;
-import software.amazon.awssdk.auth.credentials.DefaultCredentialsProvider;
+import software.amazon.awssdk.auth.credentials.AwsCredentialsProvider;
+import software.amazon.awssdk.auth.credentials.ContainerCredentialsProvider;
+import software.amazon.awssdk.auth.credentials.EnvironmentVariableCredentialsProvider;
+import software.amazon.awssdk.auth.credentials.InstanceProfileCredentialsProvider;
+import software.amazon.awssdk.auth.credentials.ProcessCredentialsProvider;
+import software.amazon.awssdk.auth.credentials.ProfileCredentialsProvider;
 import software.amazon.awssdk.auth.credentials.StaticCredentialsProvider;
+import software.amazon.awssdk.auth.credentials.SystemPropertyCredentialsProvider;
+import software.amazon.awssdk.auth.credentials.WebIdentityTokenFileCredentialsProvider;
 import software.amazon.awssdk.awscore.client.builder.AwsClientBuilder;
 import software.amazon.awssdk.awscore.client.builder.AwsSyncClientBuilder;
 import software.amazon.awssdk.awscore.exception.AwsServiceException;
-import software.amazon.awssdk.awscore.retry.AwsRetryStrategy;
+import software.amazon.awssdk.core.exception.AbortedException;
+import software.amazon.awssdk.core.exception.ApiCallAttemptTimeoutException;
+import software.amazon.awssdk.core.exception.ApiCallTimeoutException;
 import software.amazon.awssdk.core.exception.SdkClientException;
 import software.amazon.awssdk.core.exception.SdkException;
 import software.amazon.awssdk.core.metrics.CoreMetric;
+import software.amazon.awssdk.core.retry.RetryUtils;
 import software.amazon.awssdk.http.AbortableInputStream;
 import software.amazon.awssdk.http.ExecutableHttpRequest;
 import software.amazon.awssdk.http.HttpExecuteRequest;
@@ -27,9 +48,15 @@ import software.amazon.awssdk.http.SdkHttpClient;
 import software.amazon.awssdk.http.SdkHttpResponse;
 import software.amazon.awssdk.metrics.MetricCollection;
 import software.amazon.awssdk.metrics.MetricPublisher;
+import software.amazon.awssdk.profiles.ProfileFile;
+import software.amazon.awssdk.profiles.ProfileFileLocation;
+import software.amazon.awssdk.profiles.ProfileFileSystemSetting;
+import software.amazon.awssdk.regions.PartitionMetadata;
 import software.amazon.awssdk.regions.Region;
 import software.amazon.awssdk.regions.providers.DefaultAwsRegionProviderChain;
+import software.amazon.awssdk.retries.DefaultRetryStrategy;
 import software.amazon.awssdk.retries.StandardRetryStrategy;
+import software.amazon.awssdk.retries.api.BackoffStrategy;
 import software.amazon.awssdk.services.amplify.AmplifyClient;
 import software.amazon.awssdk.services.amplify.model.ListBranchesResponse;
 import software.amazon.awssdk.services.ssm.SsmClient;
@@ -45,15 +72,24 @@ final class Aws {
     record AmplifyBranch(String name, String sourceBranch) {
     }
 
-    /** The SDK's clients by themselves make three or four, whose random pauses may be over in a tenth of a second; six outlast a short outage. */
+    /** The SDK's own three or four, with their random pauses, may be over in a tenth of a second; six outlast a short outage. */
     private static final int TRIES = 6;
     private static final Duration LONGEST_EXCHANGE = Duration.ofSeconds(10);
+
+    /** How AWS names the action that is not allowed, and on what. */
+    private static final Pattern DENIED = Pattern.compile("perform: ([\\w-]+:\\w+)(?: on resource: (arn:[^\\s,]+))?");
+    private static final String SIGN_IN = "sign in to AWS again: the credentials have expired or are not valid";
+    private static final String SET_CLOCK = "set this machine's clock";
+
+    private static final String UNREADABLE_PROFILES = hideUnreadableProfiles();
 
     private final Region region;
     private final UnaryOperator<String> environment;
     private final Deadline deadline;
+    private final Consumer<String> say;
     private final Consumer<String> verbose;
-    private final DefaultCredentialsProvider credentials = DefaultCredentialsProvider.builder().build();
+    private AwsCredentialsProvider credentials;
+    private volatile Throwable latest;
 
     /**
      * Opens nothing yet.
@@ -61,13 +97,15 @@ final class Aws {
      * @param region the AWS region, or null for what the SDK finds in the user's profile or the machine's metadata
      * @param environment gives a variable's value, or null when it is not set
      * @param deadline when to give up
+     * @param say takes a line that says what is being waited for
      * @param verbose takes one line per request; null for none
      * @throws Failure if there is no region
      */
-    Aws(String region, UnaryOperator<String> environment, Deadline deadline, Consumer<String> verbose) {
+    Aws(String region, UnaryOperator<String> environment, Deadline deadline, Consumer<String> say, Consumer<String> verbose) {
         this.region = region == null ? regionOfProfile() : Region.of(region);
         this.environment = environment;
         this.deadline = deadline;
+        this.say = say;
         this.verbose = verbose;
     }
 
@@ -118,8 +156,30 @@ final class Aws {
             return DefaultAwsRegionProviderChain.builder().build().getRegion();
         } catch (SdkException e) {
             // The SDK's own text lists its chain of providers, several hundred characters of it.
-            throw new Failure("No AWS region is set: name it with --region or AWS_REGION.", e);
+            throw new Failure("No AWS region is set: name it with --region or AWS_REGION" + UNREADABLE_PROFILES + ".", e);
         }
+    }
+
+    /**
+     * Hides the files in ~/.aws that the SDK cannot read, since its clients would fail even where they need nothing of them. Returns what
+     * is wrong with them, to go on with after a sentence, or nothing.
+     */
+    private static String hideUnreadableProfiles() {
+        StringBuilder unreadable = new StringBuilder();
+        Map<ProfileFileSystemSetting, Path> files = new LinkedHashMap<>();
+        ProfileFileLocation.configurationFileLocation().ifPresent(file -> files.put(ProfileFileSystemSetting.AWS_CONFIG_FILE, file));
+        ProfileFileLocation.credentialsFileLocation()
+                .ifPresent(file -> files.put(ProfileFileSystemSetting.AWS_SHARED_CREDENTIALS_FILE, file));
+        files.forEach((setting, file) -> {
+            try {
+                ProfileFile.builder().content(file).type(setting == ProfileFileSystemSetting.AWS_CONFIG_FILE
+                        ? ProfileFile.Type.CONFIGURATION : ProfileFile.Type.CREDENTIALS).build();
+            } catch (IllegalArgumentException | UncheckedIOException e) {
+                System.setProperty(setting.property(), file + ".hidden");
+                unreadable.append("; mend ").append(file).append(": ").append(Secret.clean(e.getMessage()));
+            }
+        });
+        return unreadable.toString();
     }
 
     /**
@@ -130,23 +190,32 @@ final class Aws {
      */
     Secret parameter(String name) {
         String what = "read SSM parameter " + name + " in region " + region;
-        requireCredentials(what);
+        findCredentials(what);
         try (SsmClient ssm = configure(SsmClient.builder(), "SSM").build()) {
-            Parameter parameter = ssm.getParameter(request -> request.name(name).withDecryption(true)).parameter();
+            Parameter parameter = ask(() -> ssm.getParameter(request -> request.name(name).withDecryption(true))).parameter();
             if (parameter == null || parameter.value() == null) {
                 throw new Failure("Could not " + what + ": AWS's answer holds none; run again later.");
             }
             return new Secret(parameter.value());
-        } catch (SdkException e) {
-            throw failure(what, e, switch (code(e)) {
-                case "ParameterNotFound", "ParameterVersionNotFound" -> "check --api-key-param and --region, or make it with"
-                        + " 'aws ssm put-parameter --type SecureString --name ... --value ...'";
-                case "AccessDeniedException" -> "allow ssm:GetParameter on arn:aws:ssm:" + region
-                        + ":ACCOUNT:parameter/" + name.replaceFirst("^/", "") + " in the Amplify app's service role";
+        } catch (SdkException thrown) {
+            SdkException e = trouble(thrown);
+            throw failure(what, e, "SSM", switch (code(e)) {
+                // The key goes by way of a file that is none, for a command line stays in the shell's history.
+                case "ParameterNotFound", "ParameterVersionNotFound" -> "check --api-key-param and --region, or store the key there with"
+                        + " 'read -rs KEY && aws ssm put-parameter --type SecureString --name NAME --value \"file://\"<(printf %s \"$KEY\")'";
+                case "AccessDeniedException" -> denied(e, "ssm:GetParameter", arn(name));
+                case "InvalidKeyId" -> "enable the KMS key that the parameter is stored under, or store it again under another";
                 case "ValidationException" -> "check --api-key-param";
-                default -> "run again later";
+                default -> advice(e);
             });
         }
+    }
+
+    /** Returns what a policy names the parameter by, which is without a version. */
+    private String arn(String parameter) {
+        String name = parameter.replaceFirst("^(arn:(?:[^:]*:){4}[^:]*|[^:]*).*", "$1");
+        return name.startsWith("arn:") ? name
+                : "arn:" + PartitionMetadata.of(region).id() + ":ssm:" + region + ":ACCOUNT:parameter/" + name.replaceFirst("^/", "");
     }
 
     /**
@@ -156,13 +225,17 @@ final class Aws {
      */
     List<AmplifyBranch> branches(String appId) {
         String what = "list the branches of Amplify app " + appId + " in region " + region;
-        requireCredentials(what);
+        findCredentials(what);
         List<AmplifyBranch> branches = new ArrayList<>();
         Set<String> tokens = new HashSet<>();
         try (AmplifyClient amplify = configure(AmplifyClient.builder(), "AMPLIFY").build()) {
             for (String token = null; token == null || !token.isEmpty(); ) {
+                if (deadline.left().isNegative()) {
+                    throw new Failure("Could not " + what + " within --wait: its list goes on; give it longer, or run again later.");
+                }
                 String next = token;
-                ListBranchesResponse page = amplify.listBranches(request -> request.appId(appId).maxResults(50).nextToken(next));
+                ListBranchesResponse page = ask(() -> amplify.listBranches(request -> request.appId(appId).maxResults(50)
+                        .nextToken(next)));
                 // The SDK would take a page without a list for an empty one, and a clean-up all branches for orphans.
                 if (!page.hasBranches()) {
                     throw new Failure("Could not " + what + ": AWS's answer holds no list; run again later.");
@@ -176,41 +249,117 @@ final class Aws {
                     throw new Failure("Could not " + what + ": its pages go round in a circle; run again later.");
                 }
             }
-        } catch (SdkException e) {
-            String arn = "arn:aws:amplify:" + region + ":ACCOUNT:apps/" + appId;
-            throw failure(what, e, switch (code(e)) {
+        } catch (SdkException thrown) {
+            SdkException e = trouble(thrown);
+            String arn = "arn:" + PartitionMetadata.of(region).id() + ":amplify:" + region + ":ACCOUNT:apps/" + appId;
+            throw failure(what, e, "AMPLIFY", switch (code(e)) {
                 case "NotFoundException" -> "check --app-id and --region";
-                case "AccessDeniedException", "UnauthorizedException" -> "allow amplify:ListBranches on " + arn + " and " + arn
-                        + "/branches/* in the Amplify app's service role";
-                default -> "run again later";
+                case "AccessDeniedException", "UnauthorizedException" ->
+                        denied(e, "amplify:ListBranches", arn + " and " + arn + "/branches/*");
+                default -> advice(e);
             });
         }
         return branches;
     }
 
     private <B extends AwsClientBuilder<B, C> & AwsSyncClientBuilder<B, C>, C> B configure(B builder, String service) {
-        StandardRetryStrategy retries = AwsRetryStrategy.standardRetryStrategy().toBuilder().maxAttempts(TRIES)
-                // A read whose answer was cut off, made by a proxy, or lost behind one may be made again.
-                .retryOnException(e -> e instanceof SdkClientException || e instanceof AwsServiceException answer && answer.statusCode() >= 500)
+        latest = null;
+        StandardRetryStrategy retries = DefaultRetryStrategy.standardStrategyBuilder().useClientDefaults(false).maxAttempts(TRIES)
+                .retryOnException(e -> {
+                    latest = e;
+                    return isWorthAnotherTry(e);
+                })
+                .treatAsThrottling(e -> e instanceof SdkException failed && RetryUtils.isThrottlingException(failed))
+                .backoffStrategy(pauses(Duration.ofMillis(100))).throttlingBackoffStrategy(pauses(Duration.ofSeconds(1)))
                 .build();
-        builder.region(region).credentialsProvider(credentials).httpClient(Http.client(deadline, LONGEST_EXCHANGE)).overrideConfiguration(configuration -> configuration
-                .retryStrategy(retries)
-                // Without a publisher nothing is measured, which saves some time.
-                .metricPublishers(verbose == null ? List.of() : List.of(new Log()))
-                .apiCallTimeout(deadline.limit(Duration.ofDays(1)).multipliedBy(2))
-                .apiCallAttemptTimeout(deadline.limit(LONGEST_EXCHANGE)));
-        String address = environment.apply("AWS_ENDPOINT_URL_" + service);
-        address = address == null ? environment.apply("AWS_ENDPOINT_URL") : address;
-        return address == null ? builder : builder.endpointOverride(URI.create(address.replaceFirst("/+$", "")));
+        builder.region(region).credentialsProvider(credentials).httpClient(Http.client(deadline, LONGEST_EXCHANGE))
+                .overrideConfiguration(configuration -> configuration.retryStrategy(retries)
+                        // Without a publisher nothing is measured, which saves some time.
+                        .metricPublishers(verbose == null ? List.of() : List.of(new Log()))
+                        .apiCallTimeout(deadline.limit(Duration.ofDays(1)).multipliedBy(2))
+                        .apiCallAttemptTimeout(deadline.limit(LONGEST_EXCHANGE)));
+        return address(service).map(builder::endpointOverride).orElse(builder);
     }
 
-    /** With no credentials the SDK's own text lists its chain of providers, over a thousand characters of it. */
-    private void requireCredentials(String what) {
+    /** Returns where a service is, if the environment says so. */
+    private Optional<URI> address(String service) {
+        return Stream.of("AWS_ENDPOINT_URL_" + service, "AWS_ENDPOINT_URL").map(environment).filter(Objects::nonNull).findFirst()
+                .map(address -> URI.create(address.replaceFirst("/+$", "")));
+    }
+
+    /** The JDK goes a level deeper for each "100 Continue". */
+    private static <T> T ask(Supplier<T> request) {
         try {
-            credentials.resolveCredentials();
-        } catch (SdkException e) {
+            return request.get();
+        } catch (StackOverflowError e) {
+            throw SdkClientException.create("", e);
+        }
+    }
+
+    /** When there is no time left for another try, the reason for that try tells more than the time. */
+    private SdkException trouble(SdkException e) {
+        return e instanceof ApiCallTimeoutException && latest instanceof SdkException trouble ? trouble : e;
+    }
+
+    /** A read whose answer was cut off, made by a proxy, or lost behind one may be made again; the SDK corrects a clock meanwhile. */
+    private static boolean isWorthAnotherTry(Throwable e) {
+        return e instanceof AwsServiceException answer ? answer.statusCode() >= 500 || RetryUtils.isThrottlingException(answer)
+                || RetryUtils.isClockSkewException(answer) : e instanceof SdkClientException && !Http.isHopeless(e);
+    }
+
+    /** Pauses that grow from this one, up to the SDK's own longest, and that are said. */
+    private BackoffStrategy pauses(Duration first) {
+        BackoffStrategy growing = BackoffStrategy.exponentialDelay(first, Duration.ofSeconds(20));
+        return attempt -> {
+            Duration pause = growing.computeDelay(attempt);
+            if (pause.toMillis() > 1000) {
+                say.accept(String.format(Locale.ROOT, "AWS does not answer as it should; trying again in %.1f s.",
+                        pause.toMillis() / 1000.0));
+            }
+            return pause;
+        };
+    }
+
+    /**
+     * Looks for credentials where the SDK does, in its order. The aws command knows ways that would take more of the SDK than is loaded
+     * here: single sign-on, roles of a profile. Only the machine's metadata, which a laptop waits for in vain, comes after it.
+     */
+    private void findCredentials(String what) {
+        if (credentials != null) {
+            return;
+        }
+        String profile = environment.apply("AWS_PROFILE") == null ? "default" : environment.apply("AWS_PROFILE");
+        Map<String, Supplier<AwsCredentialsProvider>> sources = new LinkedHashMap<>();
+        sources.put("system properties", SystemPropertyCredentialsProvider::create);
+        sources.put("the environment", EnvironmentVariableCredentialsProvider::create);
+        sources.put("a web identity", WebIdentityTokenFileCredentialsProvider::create);
+        sources.put("profile '" + profile + "'", ProfileCredentialsProvider::create);
+        sources.put("the container", () -> ContainerCredentialsProvider.builder().build());
+        sources.put("'aws configure export-credentials'", () -> ProcessCredentialsProvider.builder()
+                .command(List.of("aws", "configure", "export-credentials", "--format", "process")).build());
+        sources.put("this machine's metadata", InstanceProfileCredentialsProvider::create);
+        List<String> tried = new ArrayList<>();
+        sources.forEach((name, source) -> {
+            if (credentials == null) {
+                credentials = resolve(name, source, tried);
+            }
+        });
+        if (credentials == null) {
             throw new Failure("Could not " + what + ": there are no AWS credentials; in Amplify give the app a service role, elsewhere"
-                    + " sign in and run 'eval \"$(aws configure export-credentials --format env)\"'.", e);
+                    + " sign in" + UNREADABLE_PROFILES + " (tried: " + String.join(", ", tried) + ").");
+        }
+    }
+
+    private static AwsCredentialsProvider resolve(String name, Supplier<AwsCredentialsProvider> source, List<String> tried) {
+        try {
+            AwsCredentialsProvider provider = source.get();
+            provider.resolveCredentials();
+            return provider;
+        } catch (SdkException | IllegalStateException | IllegalArgumentException | UncheckedIOException e) {
+            // The SDK's own texts go on for hundreds of characters; what the aws command has to say is for people.
+            String said = Http.rootMessage(e).replaceFirst("(?s).* with error message: |.*(?=No such file)|.*", "");
+            tried.add(name + (said.isBlank() ? "" : ": " + Secret.clean(said)));
+            return null;
         }
     }
 
@@ -219,11 +368,46 @@ final class Aws {
                 ? answer.awsErrorDetails().errorCode() : "";
     }
 
-    private static Failure failure(String what, SdkException e, String advice) {
-        String reason = !(e instanceof AwsServiceException answer) ? "no answer from AWS"
-                : (code(e).isEmpty() ? "AWS answered " + answer.statusCode() : code(e))
-                + (answer.requestId() == null ? "" : " (request " + answer.requestId() + ")");
-        return new Failure("Could not " + what + ": " + reason + "; " + advice + ".", e);
+    private static String message(SdkException e) {
+        return e instanceof AwsServiceException answer && answer.awsErrorDetails() != null
+                && answer.awsErrorDetails().errorMessage() != null ? answer.awsErrorDetails().errorMessage() : "";
+    }
+
+    /** Returns what to allow: the action that AWS names, which may be another than the one that was asked for. */
+    private static String denied(SdkException e, String action, String arns) {
+        Optional<MatchResult> named = DENIED.matcher(message(e)).results().findFirst();
+        String needed = named.map(found -> found.group(1)).orElse(message(e).contains("ciphertext") ? "kms:Decrypt" : action);
+        String resource = needed.equals(action) ? arns : named.map(found -> found.group(2)).orElse("the parameter's KMS key");
+        return (message(e).contains("explicit deny") ? "lift the explicit deny of " : "allow ") + needed + " on " + resource
+                + " in the Amplify app's service role";
+    }
+
+    /** Returns what helps against what any call may be answered with, or null if only AWS can say. */
+    private static String advice(SdkException e) {
+        boolean isClock = message(e).matches("(?is).*(signature expired|not yet current).*");
+        return switch (code(e)) {
+            case "RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture" -> SET_CLOCK;
+            case "InvalidSignatureException", "SignatureDoesNotMatch", "AuthFailure" -> isClock ? SET_CLOCK : SIGN_IN;
+            case "ExpiredTokenException", "ExpiredToken", "UnrecognizedClientException", "InvalidClientTokenId", "IncompleteSignature",
+                    "IncompleteSignatureException", "MissingAuthenticationToken", "MissingAuthenticationTokenException",
+                    "InvalidAccessKeyId", "OptInRequired" -> SIGN_IN;
+            default -> isWorthAnotherTry(e) ? "run again later" : null;
+        };
+    }
+
+    private Failure failure(String what, SdkException e, String service, String advice) {
+        if (!(e instanceof AwsServiceException answer)) {
+            URI address = address(service)
+                    .orElseGet(() -> URI.create("https://" + service.toLowerCase(Locale.ROOT) + "." + region + ".amazonaws.com"));
+            boolean isTimeout = e instanceof ApiCallTimeoutException || e instanceof ApiCallAttemptTimeoutException
+                    || e instanceof AbortedException;
+            String reason = isTimeout ? "timed out" : Http.reason(e, address);
+            return new Failure("Could not " + what + ": no answer from AWS (" + reason + "); " + Http.advice(reason) + ".", e);
+        }
+        String said = advice == null && !message(e).isBlank() ? ", " + Secret.clean(message(e)) : "";
+        return new Failure("Could not " + what + ": " + (code(e).isEmpty() ? "AWS answered " + answer.statusCode() : code(e)) + said
+                + (answer.requestId() == null ? "" : " (request " + answer.requestId() + ")") + "; "
+                + (advice == null ? "change what AWS names, or check any proxy, and run again" : advice) + ".", e);
     }
 
     /** Logs each try of a call, for --verbose. */
@@ -233,7 +417,8 @@ final class Aws {
         public void publish(MetricCollection call) {
             for (MetricCollection attempt : call.childrenWithName("ApiCallAttempt").toList()) {
                 verbose.accept(first(call, CoreMetric.SERVICE_ID) + " " + first(call, CoreMetric.OPERATION_NAME) + " "
-                        + attempt.metricValues(HttpMetric.HTTP_STATUS_CODE).stream().findFirst().map(String::valueOf).orElse("no answer") + " "
+                        + attempt.metricValues(HttpMetric.HTTP_STATUS_CODE).stream().findFirst().map(String::valueOf).orElse("no answer")
+                        + " "
                         + attempt.metricValues(CoreMetric.SERVICE_CALL_DURATION).stream().findFirst().map(Duration::toMillis).orElse(0L)
                         + " ms " + attempt.metricValues(CoreMetric.AWS_REQUEST_ID).stream().findFirst().orElse(""));
             }

@@ -7,10 +7,16 @@ import java.time.Duration;
  */
 record Deadline(long nanos) {
 
+    /** Why something was not begun any more, in words. */
+    static final String OVER = "the time of --wait is over";
+
     private static final Duration SHORTEST = Duration.ofSeconds(1);
 
+    /** For ever, as far as a run is concerned; nanoseconds end at 292 years. */
+    private static final Duration LONGEST = Duration.ofDays(365);
+
     static Deadline in(Duration time) {
-        return new Deadline(System.nanoTime() + time.toNanos());
+        return new Deadline(System.nanoTime() + (time.compareTo(LONGEST) > 0 ? LONGEST : time).toNanos());
     }
 
     /** Returns the time that is left; negative when it is over. */

@@ -5,6 +5,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.DirectoryIteratorException;
 import java.nio.file.DirectoryStream;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
@@ -23,6 +24,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ThreadLocalRandom;
+import java.util.concurrent.locks.LockSupport;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -45,7 +47,8 @@ final class EnvFile {
     private static final Pattern LINE_END = Pattern.compile("\\r+\\n?|\\n|\\z");
 
     /** What bash would do after an assignment, on the same line: another assignment, or another command. */
-    private static final Pattern MORE = Pattern.compile("[ \\t](export[ \\t]+)?[A-Za-z_]\\w*=|(;|&&|\\|\\|)[ \\t]+\\S|(?<=[\"'`])(;|&&|\\|\\|)");
+    private static final Pattern MORE = Pattern.compile(
+            "[ \\t](export[ \\t]+)?[A-Za-z_]\\w*=|(;|&&|\\|\\|)[ \\t]+\\S|(?<=[\"'`])(;|&&|\\|\\|)");
 
     /** What may stand between quotes of either kind and be read as itself by dotenv, dotenv-expand, node and bash alike. */
     private static final Pattern PLAIN_VALUE = Pattern.compile("[\\x21-\\x7e&&[^\"'$`\\\\]]*");
@@ -59,6 +62,10 @@ final class EnvFile {
     private static final List<String> WINNERS = List.of(".env.local", ".env.production", STRONGEST);
 
     private static final String TEMPORARY_PREFIX = ".env.neon-ci-";
+    private static final String LOCK = TEMPORARY_PREFIX + "lock.tmp";
+
+    /** A file is written in a moment. */
+    private static final Duration ABANDONED = Duration.ofSeconds(10);
 
     /** Connection strings are shorter than this, so room for such an entry is room for the real one. */
     private static final String PLACEHOLDER = "x".repeat(1024);
@@ -107,24 +114,36 @@ final class EnvFile {
         entries.forEach((key, value) -> values.put(key, value.value()));
         try {
             Path file = followLinks();
-            String content;
-            String merged;
-            do {
-                content = read(file);
-                merged = merge(content, values);
-            } while (!merged.equals(content) && !replace(file, content, merged));
+            Path lock = lock(file.getParent());
+            try {
+                String content = read(file);
+                String merged = merge(content, values);
+                if (!merged.equals(content)) {
+                    replace(file, merged);
+                }
+            } finally {
+                Files.deleteIfExists(lock);
+            }
         } catch (IOException | Failure e) {
             throw failure(e);
         }
     }
 
-    /** Returns false, and has changed nothing, if another run has changed the file meanwhile. */
-    private boolean replace(Path file, String content, String merged) throws IOException {
+    /** Lets one run at a time write in a folder, so that none loses what another sets. A lock left by a run that was killed soon ends. */
+    private static Path lock(Path folder) throws IOException {
+        while (true) {
+            try {
+                return Files.createFile(folder.resolve(LOCK));
+            } catch (FileAlreadyExistsException e) {
+                deleteLeftOvers(folder);
+                LockSupport.parkNanos(Duration.ofMillis(10).toNanos());
+            }
+        }
+    }
+
+    private static void replace(Path file, String merged) throws IOException {
         Path temporary = writeTemporary(file, merged);
         try {
-            if (!read(file).equals(content)) {
-                return false;
-            }
             Files.move(temporary, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
         } catch (FileSystemException e) {
             if (!Files.isWritable(file)) {
@@ -135,7 +154,6 @@ final class EnvFile {
         } finally {
             Files.deleteIfExists(temporary);
         }
-        return true;
     }
 
     /**
@@ -152,8 +170,8 @@ final class EnvFile {
             for (String name : isRead && !written.contains(file.resolveSibling(STRONGEST)) ? WINNERS : List.<String>of()) {
                 Path winner = file.resolveSibling(name);
                 keys.stream().filter(key -> !written.contains(winner) && new EnvFile(winner).sets(key)).findFirst().ifPresent(key -> {
-                    throw new Failure(winner.getFileName() + " sets " + key + ", and Next.js and Vite read it instead of " + file.getFileName()
-                            + "; name it with --env-file too, or remove the entry.");
+                    throw new Failure(winner.getFileName() + " sets " + key + ", and Next.js and Vite read it instead of "
+                            + file.getFileName() + "; name it with --env-file too, or remove the entry.");
                 });
             }
         }
@@ -192,7 +210,8 @@ final class EnvFile {
             }
             separate(merged);
             if (left.containsKey(part.key())) {
-                merged.append(part.start()).append(entry(part.key(), left.remove(part.key()), openQuotes)).append(part.comment()).append('\n');
+                merged.append(part.start()).append(entry(part.key(), left.remove(part.key()), openQuotes)).append(part.comment())
+                        .append('\n');
             }
         }
         if (!left.isEmpty()) {
@@ -375,7 +394,7 @@ final class EnvFile {
 
     /** A run that was killed between writing and moving left its temporary file, and in it a password. */
     private static void deleteLeftOvers(Path folder) {
-        Instant abandoned = Instant.now().minus(Duration.ofMinutes(1));
+        Instant abandoned = Instant.now().minus(ABANDONED);
         try (DirectoryStream<Path> temporaries = Files.newDirectoryStream(folder, TEMPORARY_PREFIX + "*.tmp")) {
             for (Path temporary : temporaries) {
                 if (Files.getLastModifiedTime(temporary).toInstant().isBefore(abandoned)) {

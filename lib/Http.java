@@ -10,14 +10,18 @@ import java.net.SocketTimeoutException;
 import java.net.URI;
 import java.net.UnknownHostException;
 import java.nio.charset.StandardCharsets;
+import java.security.GeneralSecurityException;
 import java.security.NoSuchAlgorithmException;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.ZonedDateTime;
 import java.time.format.DateTimeFormatter;
 import java.time.format.DateTimeParseException;
+import java.util.HashMap;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
@@ -26,6 +30,9 @@ import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import javax.net.ssl.SSLContext;
 import software.amazon.awssdk.http.ContentStreamProvider;
 import software.amazon.awssdk.http.ExecutableHttpRequest;
@@ -57,7 +64,13 @@ final class Http {
     static final int NONE = 0;
 
     /** The reason where there was an answer, which a proxy or a portal may have made. */
-    static final String NOT_NEONS = "something else answered";
+    static final String ANOTHERS = "something else answered";
+
+    /** How a reason begins that people have to do something about, with what is wrong with the certificate after it. */
+    static final String NOT_TRUSTED = "its certificate is not trusted: ";
+
+    /** How Java says that a proxy does not let a request pass. */
+    private static final Pattern REFUSED_BY_PROXY = Pattern.compile("Proxy returns \"HTTP/\\S+ (\\d+)");
 
     /**
      * An answer, or the lack of one.
@@ -67,8 +80,9 @@ final class Http {
      * @param requestId what Neon's support can find the request by
      * @param retryAfter the pause that Neon asks for, or null
      * @param reason why there is no answer, in words; else empty
+     * @param isHopeless whether another try would end the same
      */
-    record Answer(int status, JsonNode body, String requestId, Duration retryAfter, String reason) {
+    record Answer(int status, JsonNode body, String requestId, Duration retryAfter, String reason, boolean isHopeless) {
 
         boolean isSuccess() {
             return status / 100 == 2;
@@ -104,6 +118,8 @@ final class Http {
     private static final int REQUESTS_A_SECOND = 30;
     private static final int REQUESTS_A_MINUTE = 600;
 
+    private static final String KEEPING_BELOW = "Keeping below Neon's limits; going on";
+
     private static final Duration WORTH_A_LINE = Duration.ofSeconds(1);
 
     private final String host;
@@ -114,7 +130,7 @@ final class Http {
     private final Consumer<String> verbose;
     private final long[] requestNanos = new long[REQUESTS_A_MINUTE];
     private int requests;
-    private long saidUntilNanos = System.nanoTime() - WORTH_A_LINE.toNanos();
+    private final Map<String, Long> saidUntilNanos = new HashMap<>();
 
     /**
      * Opens nothing yet.
@@ -134,10 +150,14 @@ final class Http {
     }
 
     /** Loads, without sending anything, what a first request needs, so that it can be loaded while there is something to wait for. */
-    static Void warmUp(URI host) throws IOException, NoSuchAlgorithmException {
+    static Void warmUp(URI host) throws IOException {
         JSON.readTree("{}");
-        if (host.getScheme().equals("https")) {
-            SSLContext.getDefault();
+        try {
+            if (host.getScheme().equals("https")) {
+                SSLContext.getDefault();
+            }
+        } catch (NoSuchAlgorithmException e) {
+            return null; // What is wrong with the user's certificates, a request will say.
         }
         return null;
     }
@@ -152,9 +172,12 @@ final class Http {
      */
     Answer send(String method, String path, String query, JsonNode body, BooleanSupplier isDone) {
         for (int attempt = 0; ; attempt++) {
-            pace();
+            if (!pace()) {
+                return over();
+            }
             Answer answer = sendOnce(method, path, query, body);
-            boolean canHelp = answer.isTemporary() || answer.isOutcomeUnknown() && attempt + 1 < TRIES_WITHOUT_ANSWER;
+            boolean canHelp = answer.isTemporary()
+                    || answer.isOutcomeUnknown() && !answer.isHopeless() && attempt + 1 < TRIES_WITHOUT_ANSWER;
             if (!canHelp || !pauseBeforeNext(attempt, answer)) {
                 return answer;
             }
@@ -166,14 +189,17 @@ final class Http {
 
     /** Sends a request once, for a caller who has to look about him before it is sent again; not at all when it is too late to begin. */
     Answer sendInTime(String method, String path, JsonNode body) {
-        pace();
-        return deadline.isTooLate() ? new Answer(NONE, MissingNode.getInstance(), "", null, "the time of --wait is over")
-                : sendOnce(method, path, "", body);
+        return !pace() || deadline.isTooLate() ? over() : sendOnce(method, path, "", body);
+    }
+
+    private static Answer over() {
+        return new Answer(NONE, MissingNode.getInstance(), "", null, Deadline.OVER, true);
     }
 
     private Answer sendOnce(String method, String path, String query, JsonNode body) {
         String requestId = new UUID(ThreadLocalRandom.current().nextLong(), ThreadLocalRandom.current().nextLong()).toString();
-        SdkHttpRequest.Builder request = SdkHttpRequest.builder().method(SdkHttpMethod.fromValue(method)).uri(URI.create(host + path + query))
+        SdkHttpRequest.Builder request = SdkHttpRequest.builder()
+                .method(SdkHttpMethod.fromValue(method)).uri(URI.create(host + path + query))
                 .putHeader("Authorization", "Bearer " + key.value()).putHeader("Accept", "application/json")
                 .putHeader("User-Agent", "neon-ci").putHeader("X-Request-ID", requestId);
         HttpExecuteRequest.Builder execution = HttpExecuteRequest.builder();
@@ -185,14 +211,15 @@ final class Http {
         }
         long start = System.nanoTime();
         Answer answer = exchange(execution.request(request.build()).build(), requestId);
-        verbose.accept(method + " " + path + " " + (answer.status() == NONE ? "no answer (" + answer.reason() + ")" : String.valueOf(answer.status()))
-                + " " + (System.nanoTime() - start) / 1_000_000 + " ms " + requestId);
+        String outcome = answer.status() == NONE ? "no answer (" + answer.reason() + ")" : String.valueOf(answer.status());
+        verbose.accept(method + " " + path + " " + outcome + " " + (System.nanoTime() - start) / 1_000_000 + " ms " + requestId);
         return answer;
     }
 
     private Answer exchange(HttpExecuteRequest request, String requestId) {
         SdkHttpMethod method = request.httpRequest().method();
-        SdkHttpClient able = method == SdkHttpMethod.PATCH ? PATCHING.computeIfAbsent(request.httpRequest().protocol(), Http::patching) : client;
+        SdkHttpClient able = method != SdkHttpMethod.PATCH ? client
+                : PATCHING.computeIfAbsent(request.httpRequest().protocol(), Http::patching);
         ExecutableHttpRequest exchange = able.prepareRequest(request);
         // The limit of a connection is for each read of it, and an answer may come byte by byte.
         Executor later = CompletableFuture.delayedExecutor(deadline.limit(LONGEST_EXCHANGE).toMillis(), TimeUnit.MILLISECONDS);
@@ -209,9 +236,10 @@ final class Http {
             // Only the answer for a branch that was gone already has no body.
             boolean isNeons = body.isObject() || !head.isSuccessful() || head.statusCode() == 204 && method == SdkHttpMethod.DELETE;
             return new Answer(isNeons ? head.statusCode() : NONE, body, body.path("request_id").asText(requestId),
-                    retryAfter(head.firstMatchingHeader("Retry-After").orElse("")), isNeons ? "" : NOT_NEONS);
-        } catch (IOException | UncheckedIOException e) {
-            return new Answer(NONE, MissingNode.getInstance(), requestId, null, limit.isDone() ? "timed out" : reason(e));
+                    retryAfter(head.firstMatchingHeader("Retry-After").orElse("")), isNeons ? "" : ANOTHERS, false);
+        } catch (IOException | UncheckedIOException | StackOverflowError e) {
+            String reason = limit.isDone() ? "timed out" : reason(e, request.httpRequest().getUri());
+            return new Answer(NONE, MissingNode.getInstance(), requestId, null, reason, isHopeless(e));
         } finally {
             limit.cancel(false);
         }
@@ -228,12 +256,7 @@ final class Http {
 
     private static HttpURLConnection connect(URI uri, int limitMillis) {
         try {
-            // The SDK reads the variables that all such tools know: HTTPS_PROXY, NO_PROXY, in capitals or not.
-            ProxyConfigProvider proxy = ProxyConfigProvider.fromSystemEnvironmentSettings(true, true, uri.getScheme());
-            boolean isDirect = proxy == null || proxy.host() == null
-                    || proxy.nonProxyHosts().stream().anyMatch(uri.getHost().toLowerCase(Locale.ROOT)::matches);
-            HttpURLConnection connection = (HttpURLConnection) uri.toURL().openConnection(isDirect ? Proxy.NO_PROXY
-                    : new Proxy(Proxy.Type.HTTP, new InetSocketAddress(proxy.host(), proxy.port())));
+            HttpURLConnection connection = (HttpURLConnection) uri.toURL().openConnection(proxy(uri));
             connection.setInstanceFollowRedirects(false);
             connection.setUseCaches(false);
             connection.setConnectTimeout(Math.min(CONNECT_MILLIS, limitMillis));
@@ -244,16 +267,60 @@ final class Http {
         }
     }
 
+    /** The SDK reads the variables that all such tools know: HTTPS_PROXY, NO_PROXY, in capitals or not. */
+    private static Proxy proxy(URI uri) {
+        ProxyConfigProvider proxy = ProxyConfigProvider.fromSystemEnvironmentSettings(true, true, uri.getScheme());
+        boolean isDirect = proxy == null || proxy.host() == null
+                || proxy.nonProxyHosts().stream().anyMatch(uri.getHost().toLowerCase(Locale.ROOT)::matches);
+        return isDirect ? Proxy.NO_PROXY : new Proxy(Proxy.Type.HTTP, new InetSocketAddress(proxy.host(), proxy.port()));
+    }
+
     private static SdkHttpClient patching(String scheme) {
         return ApacheHttpClient.builder().proxyConfiguration(ProxyConfiguration.builder().scheme(scheme).build())
                 .connectionTimeout(Duration.ofMillis(CONNECT_MILLIS)).socketTimeout(LONGEST_EXCHANGE).build();
     }
 
-    private static String reason(Exception e) {
-        Throwable cause = e instanceof UncheckedIOException ? e.getCause() : e;
-        return cause instanceof UnknownHostException ? "unknown host"
+    /**
+     * Returns in words why there was no answer.
+     *
+     * @param address what was asked, which decides whether a proxy had a part in it
+     */
+    static String reason(Throwable e, URI address) {
+        Throwable cause = cause(e, IOException.class).orElse(e);
+        Matcher refused = REFUSED_BY_PROXY.matcher(String.valueOf(cause.getMessage()));
+        String reason = cause(e, GeneralSecurityException.class).isPresent() ? NOT_TRUSTED + Secret.clean(rootMessage(e))
+                : cause instanceof UnknownHostException ? "unknown host"
                 : cause instanceof SocketTimeoutException ? "timed out"
-                : cause.getMessage() == null ? "no connection" : cause.getMessage();
+                : cause(e, StackOverflowError.class).isPresent() ? "its answer does not end"
+                : cause.getClass().getSimpleName().startsWith("Json") ? ANOTHERS
+                : refused.find() ? "refused with " + refused.group(1)
+                : cause.getMessage() == null ? "no connection" : Secret.clean(cause.getMessage());
+        return proxy(address).address() instanceof InetSocketAddress proxy
+                ? reason + " by way of the proxy " + proxy.getHostString() + ":" + proxy.getPort() : reason;
+    }
+
+    /** Tells whether a request would fail the same way again: people have to see to certificates, and to what a proxy lets pass. */
+    static boolean isHopeless(Throwable e) {
+        return cause(e, GeneralSecurityException.class).isPresent()
+                || cause(e, IOException.class).map(thrown -> REFUSED_BY_PROXY.matcher(String.valueOf(thrown.getMessage())))
+                        .filter(refused -> refused.find() && refused.group(1).startsWith("4")).isPresent();
+    }
+
+    /** Returns what helps where there was no answer. */
+    static String advice(String reason) {
+        return reason.startsWith(NOT_TRUSTED)
+                ? "let Java trust your network's own certificate authority with JAVA_TOOL_OPTIONS=-Djavax.net.ssl.trustStore=FILE"
+                : reason.startsWith("refused with ") ? "let the proxy pass it, or name the host in NO_PROXY"
+                : "run again later";
+    }
+
+    /** Returns what the first cause of all has to say. */
+    static String rootMessage(Throwable e) {
+        return e.getCause() == null ? String.valueOf(e.getMessage()) : rootMessage(e.getCause());
+    }
+
+    private static Optional<Throwable> cause(Throwable e, Class<? extends Throwable> type) {
+        return Stream.iterate(e, Objects::nonNull, Throwable::getCause).filter(type::isInstance).findFirst();
     }
 
     /** Reads a Retry-After header, which counts seconds or names a date; null when there is none that makes sense. */
@@ -281,17 +348,25 @@ final class Http {
             case 429 -> "Neon has had too many requests (429)";
             default -> "Neon is not available (" + answer.status() + ")";
         };
-        sayWaiting(pause, String.format(Locale.ROOT, "%s; trying again in %.1f s.", why, pause.toMillis() / 1000.0));
-        return pause(pause);
+        return pause(pause, why + "; trying again");
     }
 
-    /** However many requests wait at the same time, only a wait that goes on for longer than was said is worth a line. */
-    private synchronized void sayWaiting(Duration pause, String line) {
-        long endNanos = System.nanoTime() + pause.toNanos();
-        if (pause.compareTo(deadline.left()) <= 0 && endNanos - saidUntilNanos > WORTH_A_LINE.toNanos()) {
-            saidUntilNanos = endNanos;
-            say.accept(line);
+    /**
+     * Says why and sleeps; returns false, without either, when the time of the run does not last for it. However many requests wait at the
+     * same time for the same thing, only a wait that goes on for longer than was said is worth a line.
+     */
+    private boolean pause(Duration pause, String why) {
+        if (pause.compareTo(deadline.left()) > 0) {
+            return false;
         }
+        synchronized (saidUntilNanos) {
+            long now = System.nanoTime();
+            if (now + pause.toNanos() - saidUntilNanos.getOrDefault(why, now) > WORTH_A_LINE.toNanos()) {
+                saidUntilNanos.put(why, now + pause.toNanos());
+                say.accept(String.format(Locale.ROOT, "%s in %.1f s.", why, pause.toMillis() / 1000.0));
+            }
+        }
+        return pause(pause);
     }
 
     /** Sleeps; returns false, without a pause, when the time of the run does not last for it. */
@@ -310,15 +385,14 @@ final class Http {
             int last = requests + more - 1;
             due = last < REQUESTS_A_MINUTE ? System.nanoTime() : requestNanos[last % REQUESTS_A_MINUTE] + 60_000_000_000L;
         }
-        Duration pause = Duration.ofNanos(Math.max(0, due - System.nanoTime()));
-        if (pause.compareTo(WORTH_A_LINE) > 0) {
-            sayWaiting(pause, String.format(Locale.ROOT, "Keeping below Neon's limits; going on in %.1f s.", pause.toMillis() / 1000.0));
-        }
-        return pause(pause);
+        return pause(Duration.ofNanos(Math.max(0, due - System.nanoTime())), KEEPING_BELOW);
     }
 
-    /** Keeps below Neon's limits: each request takes the next place in a timetable, and waits for its time. */
-    private void pace() {
+    /**
+     * Keeps below Neon's limits: each request takes the next place in a timetable, and waits for its time. Returns false when that is after
+     * the end of the run. What comes right after a wait may come a moment later: it tells what was waited for.
+     */
+    private boolean pace() {
         long due = System.nanoTime();
         synchronized (requestNanos) {
             if (requests >= REQUESTS_A_SECOND) {
@@ -329,7 +403,9 @@ final class Http {
             }
             requestNanos[requests++ % REQUESTS_A_MINUTE] = due;
         }
-        sleep(Duration.ofNanos(due - System.nanoTime()));
+        Duration pause = Duration.ofNanos(Math.max(0, due - System.nanoTime()));
+        return pause.isZero() ? !deadline.left().plusSeconds(1).isNegative()
+                : pause(pause, KEEPING_BELOW);
     }
 
     private static void sleep(Duration duration) {

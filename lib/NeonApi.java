@@ -1,4 +1,5 @@
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.net.URI;
 import java.net.URLEncoder;
@@ -34,9 +35,10 @@ final class NeonApi {
      * @param state init, resetting, ready, archived, or one that Neon has yet to invent
      * @param expiresAt RFC 3339, or null for a branch that stays
      * @param isSchemaOnly whether it was made without its parent's data
+     * @param isRestorable whether Neon would reset it, which it does with no masked branch
      */
     record Branch(String id, String name, String parentId, String state, boolean isDefault, boolean isProtected, String expiresAt,
-            boolean isSchemaOnly) {
+            boolean isSchemaOnly, boolean isRestorable) {
 
         /** Returns what a reader knows the branch by: its name and id. */
         String label() {
@@ -45,11 +47,30 @@ final class NeonApi {
     }
 
     /**
+     * How far the masking of a branch has come. Until it is anonymized the branch may hold its parent's rows as they are.
+     *
+     * @param state created, initialized, anonymizing, anonymized, initialization_error, error, or one that Neon has yet to invent
+     * @param message what Neon says of it, which can be shown
+     */
+    record Masking(String state, String message) {
+        static final String DONE = "anonymized";
+        private static final String NOT_BEGUN = "initialized";
+        private static final String FAILED = "error";
+        private static final String HOPELESS = "initialization_error";
+
+        /** Tells whether it does not go on before somebody begins it, as one may from here. */
+        boolean hasStopped() {
+            return state.equals(NOT_BEGUN) || state.equals(FAILED);
+        }
+    }
+
+    /**
      * A branch's read-write compute.
      *
      * @param host where it is reached directly
+     * @param suspendTimeoutSeconds 0 for Neon's default, -1 for never
      */
-    record Compute(String id, String host) {
+    record Compute(String id, String host, long suspendTimeoutSeconds) {
     }
 
     /** Work that Neon has begun and not necessarily finished. */
@@ -93,17 +114,31 @@ final class NeonApi {
             Map<String, String> annotations) {
     }
 
-    /**
-     * Connection strings, percent-encoded ones too, and all that follows one, for who knows where it ends; a password before its host;
-     * and what Neon's passwords and API keys begin with, whatever stands before it.
-     */
-    private static final Pattern SECRET_SHAPED =
-            Pattern.compile("(?is)postgres(ql)?(:|%3A).*|[^\\s:@]+:[^\\s@]+@\\S+|(npg|napi)_\\w+");
-
-    private static final int LONGEST_MESSAGE = 300;
     private static final int BRANCHES_A_PAGE = 1000;
 
-    /** How often a wait is said; each new branch takes a moment, which is not worth a line. */
+    /** What to do about a refusal: the first whose pattern is in its status, code and message. KEY stands for where the key is from. */
+    private static final String ADVICE = """
+            ^401 -> check the API key in KEY
+            ^30[12378] -> check --api-host and any proxy: no redirect is followed with an API key
+            ^423 -> Neon is at work on this project; run again later, or give it longer with --wait
+            ^(429|5) -> run again later
+            ^422.*not ready -> run again later, or give it longer with --wait
+            limit.?exceeded -> delete branches, with cleanup-branches for one, or raise the plan's limit
+            vercel -> Vercel manages this project: change this there, or use a project of Neon's own
+            ^40[03].*(\\bip\\b|allow-?list) -> let this machine's address into the project's IP Allow list
+            ^4(02|12|22).*suspend -> leave out --suspend-timeout, or choose a Neon plan that allows it
+            ^4(02|12)|^4.*(\\bplan\\b|subscription|for your account) -> choose a Neon plan that allows this, or leave out the option for it
+            ^403 -> use an API key that may do this, in KEY
+            ^404.*\\brole -> check --role-name
+            ^404.*\\bdatabase -> check --database-name
+            ^404.*\\b(branch|endpoint|compute) -> it was deleted meanwhile: run again
+            ^404 -> check --neon-project-id, and that the API key in KEY is for this project
+            ^422.*expir -> a branch that expires can have no children: name another with --parent-branch
+             -> change what was asked for, or ask Neon's support about the request
+            """;
+
+    /** When a wait is said for the first time, and how often then; each new branch takes a moment, which is not worth a line. */
+    private static final Duration FIRST_LINE = Duration.ofSeconds(1);
     private static final Duration BETWEEN_LINES = Duration.ofSeconds(3);
 
     private final Http http;
@@ -179,6 +214,27 @@ final class NeonApi {
      * @throws Failure if Neon refuses
      */
     Optional<NewBranch> createProjectBranch(BranchRequest request) {
+        return createBranch("/branches", request, body(request));
+    }
+
+    /** Makes a branch likewise, and lets Neon mask it by these rules, which goes on when Neon has answered. */
+    Optional<NewBranch> createProjectBranchAnonymized(BranchRequest request, ArrayNode maskingRules) {
+        ObjectNode branch = body(request);
+        ObjectNode body = Http.JSON.createObjectNode().put("start_anonymization", true);
+        body.set("annotation_value", branch.remove("annotation_value"));
+        body.set("branch_create", branch);
+        body.set("masking_rules", maskingRules);
+        return createBranch("/branch_anonymized", request, body);
+    }
+
+    private Optional<NewBranch> createBranch(String path, BranchRequest request, ObjectNode body) {
+        return create(path, body, "create Neon branch '" + request.name() + "' in project " + project,
+                () -> findBranch(request.name()).isPresent())
+                .map(answer -> new NewBranch(branch(answer.path("branch")), operations(answer), readWriteCompute(answer),
+                        names(answer.path("roles")), names(answer.path("databases"))));
+    }
+
+    private static ObjectNode body(BranchRequest request) {
         ObjectNode body = Http.JSON.createObjectNode();
         ObjectNode branch = body.putObject("branch").put("name", request.name()).put("parent_id", request.parentId());
         if (request.schemaOnly()) {
@@ -190,10 +246,52 @@ final class NeonApi {
         body.putArray("endpoints").add(readWriteCompute(request.suspendTimeoutSeconds()));
         ObjectNode annotations = body.putObject("annotation_value");
         request.annotations().forEach(annotations::put);
-        return create("/branches", body, "create Neon branch '" + request.name() + "' in project " + project,
-                () -> findBranch(request.name()).isPresent())
-                .map(answer -> new NewBranch(branch(answer.path("branch")), operations(answer), readWriteCompute(answer),
-                        names(answer.path("roles")), names(answer.path("databases"))));
+        return body;
+    }
+
+    /**
+     * Tells how far the masking of a branch has come.
+     *
+     * @return nothing if Neon says that it is no branch to mask, so that its rows are its parent's
+     * @throws Failure if that cannot be told
+     */
+    Optional<Masking> getAnonymizedBranchStatus(String branchId) {
+        Http.Answer answer = http.send("GET", path("/branches/" + branchId + "/anonymized_status"), "", null, null);
+        if (isNotThere(answer)) {
+            return Optional.empty();
+        }
+        JsonNode status = require(answer, "read how Neon branch " + branchId + " is masked");
+        return Optional.of(new Masking(status.path("state").asText(""), clean(status.path("status_message").asText(""))));
+    }
+
+    /** Lists the rules that a branch is masked by. */
+    List<JsonNode> getMaskingRules(String branchId) {
+        return elements(get("/branches/" + branchId + "/masking_rules", "", "list the masking rules of Neon branch " + branchId)
+                .path("masking_rules")).toList();
+    }
+
+    /**
+     * Gives the branch these rules in place of those it has. They hold from the next masking on.
+     *
+     * @param found how far the masking had come; where it has gone on since, another build was faster, and nothing is to be done
+     */
+    void updateMaskingRules(String branchId, ArrayNode rules, Masking found) {
+        ObjectNode body = Http.JSON.createObjectNode();
+        body.set("masking_rules", rules);
+        begin("PATCH", "/branches/" + branchId + "/masking_rules", body, branchId, found);
+    }
+
+    /** Begins to mask a branch that has been made ready for it or that could not be masked, or masks it once more. */
+    void startAnonymization(String branchId, Masking found) {
+        begin("POST", "/branches/" + branchId + "/anonymize", null, branchId, found);
+    }
+
+    private void begin(String method, String path, JsonNode body, String branchId, Masking found) {
+        BooleanSupplier hasGoneOn = () -> !getAnonymizedBranchStatus(branchId).map(Masking::state).equals(Optional.of(found.state()));
+        Http.Answer answer = http.send(method, path(path), "", body, hasGoneOn);
+        if (answer != null && !answer.isSuccess() && !hasGoneOn.getAsBoolean()) {
+            require(answer, "mask Neon branch " + branchId);
+        }
     }
 
     /**
@@ -231,7 +329,8 @@ final class NeonApi {
      */
     List<Operation> restoreProjectBranch(String branchId, String parentId) {
         ObjectNode body = Http.JSON.createObjectNode().put("source_branch_id", parentId);
-        return operations(require(http.send("POST", path("/branches/" + branchId + "/restore"), "", body, null), "reset Neon branch " + branchId));
+        return operations(require(http.send("POST", path("/branches/" + branchId + "/restore"), "", body, null),
+                "reset Neon branch " + branchId));
     }
 
     /**
@@ -244,14 +343,19 @@ final class NeonApi {
         return changeOnce("DELETE", branch, null, "delete Neon branch " + branch.label());
     }
 
-    /** Returns whether there is such a branch. Only Neon itself can tell that: other machines say 404 too, or 200 to everything. */
+    /** Only Neon itself can tell that something is not there: other machines say 404 too, or 200 to everything. */
+    private static boolean isNotThere(Http.Answer answer) {
+        return answer.status() == 404 && answer.body().path("message").isTextual();
+    }
+
+    /** Returns whether there is such a branch. */
     private boolean changeOnce(String method, Branch branch, JsonNode body, String what) {
         Http.Answer answer = http.sendInTime(method, path("/branches/" + branch.id()), body);
-        if (answer.status() == 204 || answer.status() == 404 && answer.body().path("message").isTextual()) {
+        if (answer.status() == 204 || isNotThere(answer)) {
             return false;
         }
         if (answer.isSuccess() && !answer.body().has("branch")) {
-            answer = new Http.Answer(Http.NONE, answer.body(), answer.requestId(), null, Http.NOT_NEONS);
+            answer = new Http.Answer(Http.NONE, answer.body(), answer.requestId(), null, Http.ANOTHERS, false);
         }
         try {
             require(answer, what);
@@ -318,7 +422,8 @@ final class NeonApi {
         String uri = get("/connection_uri", "?branch_id=" + requireId(branchId, what) + "&role_name=" + encode(login.role())
                 + "&database_name=" + encode(login.database()) + "&pooled=" + pooled, what).path("uri").asText("");
         ConnectionString.objection(uri, compute, login, pooled).ifPresent(objection -> {
-            throw new Failure("Could not " + what + ": Neon's answer " + objection + "; check --api-host and any proxy, or run again later.");
+            throw new Failure("Could not " + what + ": Neon's answer " + objection
+                    + "; check --api-host and any proxy, or run again later.");
         });
         return new Secret(ConnectionString.percentEncode(uri));
     }
@@ -336,7 +441,7 @@ final class NeonApi {
             while (!isFinished(latest, branch)) {
                 // Operations run beside each other: when one has finished, the next may have too, and is looked at without a pause.
                 if (isKnown) {
-                    pauseBeforeNextLook(branch, latest.action() + " is " + latest.status(), start);
+                    pauseBeforeNextLook(branch, "ready", latest.action() + " is " + latest.status(), start);
                 }
                 latest = getProjectOperation(operation.id());
                 isKnown = true;
@@ -347,22 +452,48 @@ final class NeonApi {
         // Other states, such as archived, take connections, and Neon may invent more.
         while (state.equals("init") || state.equals("resetting")) {
             if (isKnown) {
-                pauseBeforeNextLook(branch, "it is " + state, start);
+                pauseBeforeNextLook(branch, "ready", "it is " + state, start);
             }
             state = getProjectBranch(branch.id()).state();
             isKnown = true;
         }
     }
 
-    private void pauseBeforeNextLook(Branch branch, String waitsFor, long startNanos) {
+    /**
+     * Waits until the branch is masked, and says so on the way.
+     *
+     * @return what Neon says of that
+     * @throws Failure if the masking fails, or it takes longer than the deadline
+     */
+    Masking awaitAnonymized(Branch branch) {
+        long start = System.nanoTime();
+        while (true) {
+            Masking masking = getAnonymizedBranchStatus(branch.id()).orElseThrow(() -> new Failure("Neon branch '" + branch.name()
+                    + "' is not there any more, or not to be masked; run again."));
+            switch (masking.state()) {
+                case Masking.DONE -> {
+                    return masking;
+                }
+                case Masking.FAILED -> throw new Failure("Neon could not mask branch '" + branch.name() + "': " + masking.message()
+                        + "; mend the rules if they are the cause, and run again with --masking-rules, which masks it anew.");
+                case Masking.HOPELESS -> throw new Failure("Neon could not make branch '" + branch.name() + "' ready to be masked: "
+                        + masking.message() + "; delete it in the Neon Console, and the next run makes it anew.");
+                default -> pauseBeforeNextLook(branch, "masked",
+                        "it is " + masking.state() + (masking.message().isEmpty() ? "" : ", " + masking.message()), start);
+            }
+        }
+    }
+
+    private void pauseBeforeNextLook(Branch branch, String what, String waitsFor, long startNanos) {
         Duration waited = Duration.ofNanos(System.nanoTime() - startNanos);
         Duration pause = Duration.ofMillis(Math.min(100 + waited.toMillis() / 10, 1000));
-        boolean isWorthALine = waited.dividedBy(BETWEEN_LINES) < waited.plus(pause).dividedBy(BETWEEN_LINES);
+        Duration sinceLine = waited.plus(BETWEEN_LINES).minus(FIRST_LINE);
+        boolean isWorthALine = sinceLine.dividedBy(BETWEEN_LINES) < sinceLine.plus(pause).dividedBy(BETWEEN_LINES);
         if (isWorthALine) {
-            say.accept("Waiting for Neon branch '" + branch.name() + "' to be ready: " + clean(waitsFor) + ".");
+            say.accept("Waiting for Neon branch '" + branch.name() + "' to be " + what + ": " + clean(waitsFor) + ".");
         }
         if (!http.pause(pause)) {
-            throw new Failure("Neon branch '" + branch.name() + "' is not ready yet (" + clean(waitsFor)
+            throw new Failure("Neon branch '" + branch.name() + "' is not " + what + " yet (" + clean(waitsFor)
                     + "); run again, which goes on with the same branch, or give it longer with --wait.");
         }
     }
@@ -406,37 +537,29 @@ final class NeonApi {
             return answer.body();
         }
         if (answer.status() == Http.NONE) {
-            throw new Failure("Could not " + what + ": " + (answer.reason().equals(Http.NOT_NEONS)
-                    ? host + " answered with something that is not Neon's (request " + answer.requestId() + "); check --api-host and any"
-                            + " proxy, or run again later."
-                    : "no answer from " + host + " (" + answer.reason() + "); run again later."));
+            throw new Failure("Could not " + what + switch (answer.reason()) {
+                case Deadline.OVER -> " within --wait; run again, which goes on where this run stopped, or give it longer with --wait.";
+                case Http.ANOTHERS -> ": " + host + " answered with something that is not Neon's (request " + answer.requestId()
+                        + "); check --api-host and any proxy, or run again later.";
+                default -> ": no answer from " + host + " (" + answer.reason() + "); " + Http.advice(answer.reason()) + ".";
+            });
         }
         String code = clean(answer.body().path("code").asText(""));
         String message = clean(answer.body().path("message").asText(""));
         throw new Failure("Could not " + what + ": Neon answered " + answer.status() + (code.isEmpty() ? "" : " " + code)
-                + (message.isEmpty() ? "" : ", " + message) + " (request " + clean(answer.requestId()) + "); " + advice(answer, code) + ".");
+                + (message.isEmpty() ? "" : ", " + message) + " (request " + clean(answer.requestId()) + "); "
+                + advice(answer, code) + ".");
     }
 
     private String advice(Http.Answer answer, String code) {
-        return switch (answer.status()) {
-            case 401 -> "check the API key in " + keySource;
-            case 403 -> "use an API key that may do this, in " + keySource;
-            case 404 -> "check --neon-project-id, and that the API key in " + keySource + " is for this project";
-            case 423 -> "Neon is at work on this project; run again later, or give it longer with --wait";
-            case 301, 302, 303, 307, 308 -> "check --api-host and any proxy: no redirect is followed with an API key";
-            default -> answer.isNotReady() ? "run again later, or give it longer with --wait"
-                    : code.contains("LIMIT_EXCEEDED") ? "delete branches, with cleanup-branches for one, or raise the plan's limit"
-                    : answer.status() >= 500 || answer.status() == 429 ? "run again later"
-                    : "change what was asked for, or ask Neon's support about the request";
-        };
+        String refusal = answer.status() + " " + code + " " + answer.body().path("message").asText("");
+        return ADVICE.lines().map(line -> line.split(" -> ", 2)).filter(row -> Pattern.compile("(?is)" + row[0]).matcher(refusal).find())
+                .map(row -> row[1].replace("KEY", keySource)).findFirst().orElseThrow();
     }
 
-    /** Keeps a text from elsewhere to one line of moderate length without anything that is, or looks like, a secret. */
+    /** Keeps what Neon says to one line of moderate length without anything that is, or looks like, a secret. */
     private String clean(String text) {
-        String line = text.replace(key.value(), "***").replace(encode(key.value()), "***");
-        line = SECRET_SHAPED.matcher(line).replaceAll("***").replaceAll("[\\s\\p{Cntrl}]+", " ").strip();
-        line = line.endsWith(".") ? line.substring(0, line.length() - 1) : line;
-        return line.length() > LONGEST_MESSAGE ? line.substring(0, LONGEST_MESSAGE) + "..." : line;
+        return Secret.clean(text.replace(key.value(), "***").replace(encode(key.value()), "***"));
     }
 
     private String path(String rest) {
@@ -465,7 +588,8 @@ final class NeonApi {
         return new Branch(requireId(branch.path("id").asText(""), "read a Neon branch"), branch.path("name").asText(""),
                 branch.path("parent_id").asText(null), branch.path("current_state").asText("ready"),
                 branch.path("default").asBoolean(false), branch.path("protected").asBoolean(false),
-                branch.path("expires_at").asText(null), branch.path("init_source").asText("").equals("schema-only"));
+                branch.path("expires_at").asText(null), branch.path("init_source").asText("").equals("schema-only"),
+                elements(branch.path("restricted_actions")).noneMatch(action -> action.path("name").asText("").equals("restore")));
     }
 
     private static Operation operation(JsonNode operation) {
@@ -485,7 +609,7 @@ final class NeonApi {
                         throw new Failure("The compute " + id + " of the Neon branch is disabled; enable it in the Neon Console, then run"
                                 + " again.");
                     }
-                    return new Compute(id, endpoint.path("host").asText(""));
+                    return new Compute(id, endpoint.path("host").asText(""), endpoint.path("suspend_timeout_seconds").asLong(0));
                 });
     }
 

@@ -20,6 +20,9 @@ final class Protection {
     /** The Amplify branches whose Neon branches always stay, as neon-ci.sh had it. */
     private static final Set<String> ALWAYS_KEPT = Set.of("main", "dev");
 
+    /** Amplify branches that are none: a developer's own database, which no list of Amplify's knows. */
+    private static final String LOCAL = "local/";
+
     /** What Neon calls the branch that it leaves behind when one is restored, instantly or from a snapshot. */
     private static final Pattern BACKUP = Pattern.compile("(.+)(?:_old(?:_[0-9].*)?| \\(old\\))", Pattern.DOTALL);
 
@@ -56,7 +59,7 @@ final class Protection {
         if (live.contains(folded(neonBranch))) {
             return Optional.of(LIVE);
         }
-        if (ALWAYS_KEPT.contains(folded(amplifyBranch))) {
+        if (ALWAYS_KEPT.contains(folded(amplifyBranch)) || folded(amplifyBranch).startsWith(LOCAL)) {
             return Optional.of("'" + amplifyBranch + "' is always kept");
         }
         if (productionBranch != null && folded(neonBranch).equals(folded(BranchName.of(appId, productionBranch)))) {
@@ -105,6 +108,7 @@ final class Protection {
     }
 
     private static String literal(String part) {
-        return part.codePoints().mapToObj(Character::toString).map(c -> c.equals("?") ? "." : Pattern.quote(c)).collect(Collectors.joining());
+        return part.codePoints().mapToObj(Character::toString).map(c -> c.equals("?") ? "." : Pattern.quote(c))
+                .collect(Collectors.joining());
     }
 }

@@ -4,6 +4,7 @@ import java.net.URISyntaxException;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Future;
 import java.util.regex.Matcher;
@@ -76,15 +77,16 @@ class SharedOptions {
 
     final Instant start = Instant.now();
     Deadline deadline;
+    private Aws aws;
 
     /** Says what was done: data in text mode, words in json mode. */
     void say(String line) {
-        (output == Output.text ? command.commandLine().getOut() : command.commandLine().getErr()).println(line);
+        (output == Output.text ? command.commandLine().getOut() : command.commandLine().getErr()).println(Secret.oneLine(line));
     }
 
     /** Says what went wrong, or what is waited for. */
     void warn(String line) {
-        command.commandLine().getErr().println(line);
+        command.commandLine().getErr().println(Secret.oneLine(line));
     }
 
     /** Prints the one object of json mode; text mode has said it all. */
@@ -120,6 +122,10 @@ class SharedOptions {
     }
 
     private void checkText(String option, String value) {
+        if (Secret.API_KEY.matcher(value).find()) {
+            throw usage("Invalid value for option '" + option + "'" + (VARIABLES.containsKey(option) ? " or its variable" : "")
+                    + ": it looks like a Neon API key; store that in an SSM parameter, or set NEON_API_KEY to it.");
+        }
         matching("(?s).*\\S.*", value, option, "must not be blank");
         // In a locale that is not UTF-8 Java takes what is beyond ASCII for question marks or for other characters, so that two branches
         // would share a database, or one that is to be kept would be deleted.
@@ -131,7 +137,15 @@ class SharedOptions {
     }
 
     Aws aws() {
-        return new Aws(region, this::variable, deadline, verbose ? this::warn : null);
+        if (aws == null) {
+            aws = new Aws(region, this::variable, deadline, this::warn, verbose ? this::warn : null);
+        }
+        return aws;
+    }
+
+    /** Returns how long the command may take: some time after the last moment of waiting, in which it can say what became of that. */
+    Duration longestRun() {
+        return wait.plusSeconds(3);
     }
 
     /** Fetches the key, and gets ready for Neon meanwhile. */
@@ -141,7 +155,9 @@ class SharedOptions {
         Secret key = apiKeyParam == null ? new Secret(variable("NEON_API_KEY")) : aws().parameter(apiKeyParam);
         InParallel.await(ready);
         String source = apiKeyParam == null ? "NEON_API_KEY" : "SSM parameter " + apiKeyParam;
-        return new NeonApi(projectId, host, key, source, deadline, this::warn, verbose ? this::warn : line -> { });
+        // White space is easily stored along with a key: a file ends in a line break, and in two bytes on Windows.
+        return new NeonApi(projectId, host, new Secret(key.value().strip()), source, deadline, this::warn,
+                verbose ? this::warn : line -> { });
     }
 
     /** The API key goes to there or comes from there, so it must be a place that nobody can listen on the way to. */
@@ -182,6 +198,27 @@ class SharedOptions {
 
     ParameterException usage(String message) {
         return new ParameterException(command.commandLine(), message);
+    }
+
+    static int wholeNumber(String text) {
+        if (!text.matches("-?\\d{1,9}")) {
+            throw new TypeConversionException("it must be a whole number");
+        }
+        return Integer.parseInt(text);
+    }
+
+    static boolean flag(String text) {
+        if (!text.matches("(?i)true|false")) {
+            throw new TypeConversionException("it takes no value");
+        }
+        return Boolean.parseBoolean(text);
+    }
+
+    static Output output(String text) {
+        if (!text.matches("(?i)text|json")) {
+            throw new TypeConversionException("it must be text or json");
+        }
+        return Output.valueOf(text.toLowerCase(Locale.ROOT));
     }
 
     /** Takes an option that is left out from its variables. */

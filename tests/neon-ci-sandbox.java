@@ -35,18 +35,19 @@ class NeonCiSandbox {
     /** What can be done from another terminal that has the variables of the sandbox. The pull request is one from feature/login. */
     private static final String SERVED = """
 
-            Then, for instance:
-              .ci/jbang neon-ci.java create-branch
+            Then, for instance, as in builds of feature/login and main:
+              .ci/jbang neon-ci.java create-branch --production-branch main
+              AWS_BRANCH=main .ci/jbang neon-ci.java create-branch --production-branch main
               .ci/jbang neon-ci.java cleanup-branches --dry-run
             Open a pull request, whose preview is the Amplify branch pr-1:
-              aws amplify create-branch --app-id "$AWS_APP_ID" --branch-name pr-1 --stage PULL_REQUEST
-              AWS_BRANCH=pr-1 .ci/jbang neon-ci.java create-branch
+              aws amplify create-branch --region "$AWS_REGION" --app-id "$AWS_APP_ID" --branch-name pr-1 --stage PULL_REQUEST
+              AWS_BRANCH=pr-1 .ci/jbang neon-ci.java create-branch --production-branch main
             Delete an Amplify branch:
-              aws amplify delete-branch --app-id "$AWS_APP_ID" --branch-name feature/login
+              aws amplify delete-branch --region "$AWS_REGION" --app-id "$AWS_APP_ID" --branch-name feature/login
               AWS_BRANCH=main .ci/jbang neon-ci.java cleanup-branches
-            The same without the aws command:
-              curl "$AWS_ENDPOINT_URL_AMPLIFY/apps/$AWS_APP_ID/branches" -d '{"branchName": "pr-1", "stage": "PULL_REQUEST"}'
-              curl "$AWS_ENDPOINT_URL_AMPLIFY/apps/$AWS_APP_ID/branches/feature%2Flogin" -X DELETE
+            Open and delete without the aws command:
+              curl -fsS -o /dev/null "$AWS_ENDPOINT_URL_AMPLIFY/apps/$AWS_APP_ID/branches" -d '{"branchName":"pr-1","stage":"PULL_REQUEST"}'
+              curl -fsS -o /dev/null "$AWS_ENDPOINT_URL_AMPLIFY/apps/$AWS_APP_ID/branches/feature%2Flogin" -X DELETE
             Ctrl-C ends the sandbox.""";
 
     public static void main(String... args) throws Exception {
@@ -128,36 +129,48 @@ class NeonCiSandbox {
     private static void tellStory(PrintWriter out) throws IOException, SQLException {
         out.println("Starting stand-ins for Neon, SSM and Amplify, and PostgreSQL.");
         Path folder = Files.createTempDirectory("neon-ci-");
-        Path envFile = folder.resolve(".env");
         try (Sandbox sandbox = Sandbox.start()) {
-            String production = sandbox.neon().connectionString("production");
-
-            out.println("\nAmplify builds the branch feature/login, and the build gives it a Neon branch:");
-            show(sandbox, out, "feature/login", "create-branch", "--env-file", envFile.toString());
-            String preview = databaseUrl(envFile);
-
-            out.println("\nWhoever connects to the DATABASE_URL in that file finds production's customers:");
-            out.println("feature/login has " + customers(preview) + ".");
-
-            out.println("\nA customer added there is not added to production:");
-            addCustomer(preview, "Dune Diner");
-            out.println("feature/login has " + customers(preview) + ".");
-            out.println("production has " + customers(production) + ".");
-
-            out.println("\nThe next build of feature/login finds its Neon branch as it was left:");
-            show(sandbox, out, "feature/login", "create-branch", "--env-file", envFile.toString());
-            require(databaseUrl(envFile).equals(preview), "the second build got the database of the first");
-            out.println("feature/login has " + customers(preview) + ".");
-
-            out.println("\nThen feature/login is deleted in Amplify. The next build of main says what a clean-up would do:");
-            sandbox.aws().removeBranch("feature/login");
-            show(sandbox, out, "main", "cleanup-branches", "--dry-run");
-
-            out.println("\nAnd does it:");
-            show(sandbox, out, "main", "cleanup-branches");
-            out.println("\nThe Neon project is left with: " + String.join(", ", neonBranches(sandbox)) + ".");
+            tellOfBuilds(sandbox, folder, out);
+            tellOfCleanUp(sandbox, out);
         }
-        out.println("The env file is left to look at, though its database is gone: " + envFile);
+        out.println("The env files are left to look at, though their databases are gone: " + folder);
+    }
+
+    private static void tellOfBuilds(Sandbox sandbox, Path folder, PrintWriter out) throws IOException, SQLException {
+        out.println("\nAmplify builds main, the production branch. It is to use production's database itself:");
+        String production = build(sandbox, "main", folder.resolve("main.env"), out);
+        require(production.equals(sandbox.neon().connectionString("production")), "main uses production's database");
+        out.println("main has " + customers(production) + ".");
+
+        out.println("\nThe same line gives feature/login, when that is built, a Neon branch of its own, a copy of production's:");
+        String preview = build(sandbox, "feature/login", folder.resolve("login.env"), out);
+        out.println("feature/login has " + customers(preview) + ".");
+
+        out.println("\nA customer added to the copy is not added to production:");
+        addCustomer(preview, "Dune Diner");
+        out.println("feature/login has " + customers(preview) + ".");
+        out.println("main has " + customers(production) + ".");
+
+        out.println("\nThe next build of feature/login finds its Neon branch as it was left:");
+        String again = build(sandbox, "feature/login", folder.resolve("login.env"), out);
+        require(again.equals(preview), "the second build got the database of the first");
+        out.println("feature/login has " + customers(preview) + ".");
+    }
+
+    private static void tellOfCleanUp(Sandbox sandbox, PrintWriter out) {
+        out.println("\nThen feature/login is deleted in Amplify. The next build of main lets its Neon branch expire:");
+        sandbox.aws().removeBranch("feature/login");
+        show(sandbox, out, "main", "cleanup-branches", "--grace", "3d");
+
+        out.println("\nWithout --grace it is deleted at once:");
+        show(sandbox, out, "main", "cleanup-branches");
+        out.println("\nThe Neon project is left with: " + String.join(", ", neonBranches(sandbox)) + ".");
+    }
+
+    /** Runs the line that serves all branches, and returns the connection string that it wrote. */
+    private static String build(Sandbox sandbox, String amplifyBranch, Path envFile, PrintWriter out) throws IOException {
+        show(sandbox, out, amplifyBranch, "create-branch", "--production-branch", "main", "--env-file", envFile.toString());
+        return databaseUrl(envFile);
     }
 
     private static void show(Sandbox sandbox, PrintWriter out, String amplifyBranch, String... args) {

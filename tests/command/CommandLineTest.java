@@ -21,6 +21,8 @@ import org.junit.jupiter.params.provider.ValueSource;
 /** Bad input: one clear sentence, exit code 2 for the command line and 1 for what is not there, and nothing is changed. */
 class CommandLineTest {
 
+    private static final String LIKE_A_KEY = "store that in an SSM parameter, or set NEON_API_KEY to it.";
+
     @TempDir
     Path folder;
 
@@ -75,6 +77,7 @@ class CommandLineTest {
     @CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
             --branch-name     | ``       | it must not be blank
             --parent-branch   | ``       | it must not be blank
+            --masking-rules   | ``       | it must not be blank
             --role-name       | ` `      | it must not be blank
             --database-name   | ``       | it must not be blank
             --env-file        | ``       | it must not be blank
@@ -85,11 +88,11 @@ class CommandLineTest {
             --suspend-timeout | 59       | it must be 0, -1, or 60 to 604800 seconds
             --suspend-timeout | 604801   | it must be 0, -1, or 60 to 604800 seconds
             --suspend-timeout | -2       | it must be 0, -1, or 60 to 604800 seconds
-            --suspend-timeout | five     | 'five' is not an int
+            --suspend-timeout | five     | it must be a whole number
             --expires-in      | 31d      | Neon takes at most 30d
             --expires-in      | 721h     | Neon takes at most 30d
             --expires-in      | tomorrow | it must be a time such as 90s, 5m, 12h or 7d
-            --output          | yaml     | expected one of [text, json] (case-insensitive) but was 'yaml'
+            --output          | yaml     | it must be text or json
             """)
     void create_branch_names_an_option_with_a_bad_value(String option, String value, String reason) {
         Cli.Result result = create(option, value);
@@ -102,7 +105,7 @@ class CommandLineTest {
     @CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
             --keep          | ``  | it must not be blank
             --max-deletions | -1  | it must not be negative
-            --max-deletions | all | 'all' is not an int
+            --max-deletions | all | it must be a whole number
             --grace         | 31d | Neon takes at most 30d
             --grace         | 3   | it must be a time such as 90s, 5m, 12h or 7d
             """)
@@ -163,20 +166,76 @@ class CommandLineTest {
         assertTrue(fromOption.err().contains(" in region sa-east-1: "), fromOption.err());
     }
 
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', textBlock = """
+            --api-key KEY             | Unknown option '--api-key'; did you mean '--api-key-param'?
+            --api-key=KEY             | Unknown option '--api-key'; did you mean '--api-key-param'?
+            --api-key:KEY             | Unknown option '--api-key'; did you mean '--api-key-param'?
+            -kKEY                     | Unknown option '-k'.
+            -KEY                      | Unknown option '-a'.
+            -1KEY                     | There is an unknown option.
+            KEY                       | There is an argument too many; a value with spaces needs quotes.
+            --output KEY              | Invalid value for option '--output': it must be text or json.
+            --suspend-timeout KEY     | Invalid value for option '--suspend-timeout': it must be a whole number.
+            --suspend-timeout 9999999999 | Invalid value for option '--suspend-timeout': it must be a whole number.
+            --wait KEY                | Invalid value for option '--wait': it must be a time such as 90s, 5m, 12h or 7d.
+            --expires-in KEY          | Invalid value for option '--expires-in': it must be a time such as 90s, 5m, 12h or 7d.
+            --dry-run=KEY             | Invalid value for option '--dry-run': it takes no value.
+            --app-id --api-key-param=KEY | Option '--app-id' needs a value; one that begins with a hyphen needs an equals sign before it.
+            --api-key-param KEY       | Invalid value for option '--api-key-param' or its variable: it looks like a Neon API key; LIKE
+            --app-id KEY              | Invalid value for option '--app-id' or its variable: it looks like a Neon API key; LIKE
+            --project-id KEY          | Invalid value for option '--neon-project-id' or its variable: it looks like a Neon API key; LIKE
+            --region KEY              | Invalid value for option '--region' or its variable: it looks like a Neon API key; LIKE
+            --api-host https://KEY.example | Invalid value for option '--api-host' or its variable: it looks like a Neon API key; LIKE
+            --branch-name KEY         | Invalid value for option '--branch-name' or its variable: it looks like a Neon API key; LIKE
+            --parent-branch KEY       | Invalid value for option '--parent-branch': it looks like a Neon API key; LIKE
+            --role-name KEY           | Invalid value for option '--role-name': it looks like a Neon API key; LIKE
+            --database-name KEY       | Invalid value for option '--database-name': it looks like a Neon API key; LIKE
+            --env-file a/KEY          | Invalid value for option '--env-file': it looks like a Neon API key; LIKE
+            --env-var KEY             | Invalid value for option '--env-var': it looks like a Neon API key; LIKE
+            """)
+    void a_key_where_none_belongs_is_neither_repeated_nor_sent(String args, String message) {
+        Cli.Result result = create(args.replace("KEY", sandbox.apiKey()).split(" "));
+        assertEquals("neon-ci: " + message.replace("LIKE", LIKE_A_KEY) + " See 'neon-ci create-branch --help'.\n", result.err());
+        assertRefused(result);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"NEON_API_KEY_PARAM", "AWS_APP_ID", "NEON_PROJECT_ID", "AWS_REGION", "NEON_API_HOST", "AWS_BRANCH"})
+    void a_key_in_a_variable_where_none_belongs_is_neither_repeated_nor_sent(String variable) {
+        Cli.Result result = Cli.run(sandbox, Map.of(variable, sandbox.apiKey()), "create-branch");
+        assertTrue(result.err().contains("' or its variable: it looks like a Neon API key; " + LIKE_A_KEY), result.err());
+        assertRefused(result);
+    }
+
     @Test
-    void a_value_that_was_not_understood_is_not_repeated() {
-        for (String[] args : List.of(new String[] {"--api-key", sandbox.apiKey()}, new String[] {"--api-key=" + sandbox.apiKey()},
-                new String[] {sandbox.apiKey()})) {
-            assertRefused(create(args));
+    void a_key_among_what_a_clean_up_is_to_do_is_neither_repeated_nor_sent() {
+        for (String option : List.of("--keep", "--max-deletions")) {
+            assertRefused(Cli.run(sandbox, "cleanup-branches", option, sandbox.apiKey()));
         }
-        assertEquals("neon-ci: Unknown option '--api-key'; did you mean '--api-key-param'? See 'neon-ci create-branch --help'.\n",
-                create("--api-key=" + sandbox.apiKey()).err());
+        assertRefused(Cli.run(sandbox, "cleanup-branches", "--" + sandbox.apiKey()));
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"\n", "\r\n", " ", "\t", "\n\n"})
+    void white_space_around_the_key_is_no_part_of_it(String space) {
+        sandbox.aws().secureString("/neon/api-key", sandbox.apiKey() + space);
+        assertEquals(0, create("--dry-run").exitCode());
+        sandbox.aws().secureString("/neon/api-key", space + sandbox.apiKey());
+        assertEquals(0, create("--dry-run").exitCode());
+        assertEquals(0, Cli.create(sandbox, Map.of("NEON_API_KEY_PARAM", "", "NEON_API_KEY", space + sandbox.apiKey() + space), envFile,
+                "--dry-run").exitCode());
+    }
+
+    @Test
+    void the_longest_time_that_can_be_given_is_no_bug() {
+        assertEquals(0, create("--dry-run", "--wait", "999999d").exitCode());
     }
 
     @Test
     void the_misspelt_suspend_timeout_is_not_ignored() {
         Cli.Result result = create("--suspend_timeout", "60");
-        assertEquals("neon-ci: Unknown option '--suspend_timeout'; did you mean '--suspend-timeout'? See 'neon-ci create-branch --help'.\n",
+        assertEquals("neon-ci: Unknown option '--suspend'; did you mean '--suspend-timeout'? See 'neon-ci create-branch --help'.\n",
                 result.err());
         assertRefused(result);
     }
@@ -185,8 +244,20 @@ class CommandLineTest {
     @ValueSource(strings = {"--branch-name", "--app-id", "--env-file"})
     void an_option_is_not_taken_for_the_value_of_the_one_before(String option) {
         Cli.Result result = create(option, "--dry-run");
-        assertEquals("neon-ci: Expected parameter for option '" + option + "' but found '--dry-run'. See 'neon-ci create-branch --help'.\n",
-                result.err());
+        assertEquals("neon-ci: Option '" + option + "' needs a value; one that begins with a hyphen needs an equals sign before it. See"
+                + " 'neon-ci create-branch --help'.\n", result.err());
+        assertRefused(result);
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', textBlock = """
+            creat-branch      | There is no such command; did you mean 'create-branch'?
+            cleanup           | There is no such command; did you mean 'cleanup-branches'?
+            napi_0123456789ab | There is no such command.
+            """)
+    void a_misspelt_command_is_told_from_an_argument_too_many(String command, String sentence) {
+        Cli.Result result = Cli.run(sandbox, command);
+        assertEquals("neon-ci: " + sentence + " See 'neon-ci --help'.\n", result.err());
         assertRefused(result);
     }
 
@@ -231,8 +302,8 @@ class CommandLineTest {
     void a_missing_parameter_is_named_with_the_place_and_the_next_step() {
         Cli.Result result = create("--api-key-param", "/nowhere");
         assertTrue(result.err().matches("neon-ci: Could not read SSM parameter /nowhere in region eu-central-1: ParameterNotFound \\(request"
-                + " [0-9a-f-]+\\); check --api-key-param and --region, or make it with 'aws ssm put-parameter --type SecureString --name \\.\\.\\."
-                + " --value \\.\\.\\.'\\.\n"), result.err());
+                + " [0-9a-f-]+\\); check --api-key-param and --region, or store the key there with 'read -rs KEY && aws ssm put-parameter"
+                + " --type SecureString --name NAME --value \"file://\"<\\(printf %s \"\\$KEY\"\\)'\\.\n"), result.err());
         assertFailed(result);
     }
 

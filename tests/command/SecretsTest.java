@@ -94,7 +94,8 @@ class SecretsTest {
         List<String> secrets = List.of(sandbox.apiKey(), "Bearer " + sandbox.apiKey(), "key=" + sandbox.apiKey() + "&x",
                 uri, "(" + uri + ")", uri.replace("postgresql://", "postgres://"), URLEncoder.encode(uri, StandardCharsets.UTF_8),
                 URLEncoder.encode(uri, StandardCharsets.UTF_8).replace("%3A", "%3a").replace("%2F", "%2f"), "PGPASSWORD=npg_AbCdEfGh1234",
-                "neondb_owner%3Anpg_AbCdEfGh1234%40host", "postgresql://neondb_owner:npg AbCdEfGh1234@host/neondb", "neondb_owner:AbCdEfGh1234@host");
+                "neondb_owner%3Anpg_AbCdEfGh1234%40host", "postgresql://neondb_owner:npg AbCdEfGh1234@host/neondb", "neondb_owner:AbCdEfGh1234@host",
+                "password=AbCdEfGh1234", "Password: 'AbCdEfGh1234 x'", "{\"password\":\"AbCdEfGh1234\"}", "pwd%3DAbCdEfGh1234");
         for (String secret : secrets) {
             sandbox.failNoMore();
             sandbox.fail(method, path, -1, Fault.status(400, Cli.JSON.createObjectNode().put("code", "BAD " + secret)
@@ -118,6 +119,23 @@ class SecretsTest {
             assertEquals(1, result.exitCode());
             assertTrue(result.err().contains("do ***"), "the operation is named");
             assertFalse(result.err().contains("p@h") || result.err().contains("all is well"), "a connection string is shown");
+            sandbox.neon().remove(Cli.BRANCH);
+            sandbox.failNoMore();
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"anonymizing", "error", "initialization_error", "anonymized"})
+    void what_neon_says_of_a_masking_is_not_repeated_if_it_is_a_secret(String state) throws IOException {
+        Path rules = Files.writeString(folder.resolve("rules.json"), """
+                [{"database_name":"neondb","schema_name":"public","table_name":"users","column_name":"email","masking_value":"'x'"}]""");
+        for (String secret : List.of(sandbox.apiKey(), "postgresql://u:p@h/d\nneon-ci: all is well")) {
+            sandbox.fail("GET", "/anonymized_status$", -1, Fault.status(200, Cli.JSON.createObjectNode().put("state", state)
+                    .put("status_message", "mask " + secret).toString(), Map.of()));
+            Cli.Result result = create("--masking-rules", rules.toString(), "--wait", "4s");
+            assertEquals(state.equals("anonymized") ? 0 : 1, result.exitCode());
+            assertTrue((result.out() + result.err()).contains("mask ***"), "the masking is told of");
+            assertFalse((result.out() + result.err()).matches("(?s).*(p@h|all is well).*"), "a connection string is shown");
             sandbox.neon().remove(Cli.BRANCH);
             sandbox.failNoMore();
         }

@@ -4,11 +4,14 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Colours are for people at a terminal who have not asked for none; a build log is plain text. */
 class TerminalTest {
@@ -36,6 +39,19 @@ class TerminalTest {
         assertEquals("neon-ci: Missing required option '--app-id' (or the variable AWS_APP_ID). See 'neon-ci create-branch --help'.\n",
                 result.err());
         assertEquals(2, result.exitCode());
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"-XX:+UseSerialGC", "-XX:+UseParallelGC", "-XX:+UseG1GC", "-XX:+UseZGC"})
+    void a_user_may_choose_the_collector(String collector) throws IOException {
+        String header = Files.readAllLines(Path.of("neon-ci.java")).stream().filter(line -> line.startsWith("//RUNTIME_OPTIONS ")).findFirst()
+                .orElseThrow();
+        String command = String.join(" ", Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                header.replaceFirst("\\S+ ", ""), "-cp", System.getProperty("java.class.path"), "NeonCi --version");
+        Shell.Result result = Shell.run(folder, Map.of("JAVA_TOOL_OPTIONS", collector), "/bin/sh", "-c", command);
+        assertEquals("neon-ci 1.0.0\n", result.out());
+        assertEquals("Picked up JAVA_TOOL_OPTIONS: " + collector + "\n", result.err());
+        assertEquals(0, result.exitCode());
     }
 
     /** Runs neon-ci on a terminal that {@code script} makes up. */

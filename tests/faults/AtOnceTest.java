@@ -75,6 +75,27 @@ class AtOnceTest {
     }
 
     @Test
+    void two_builds_of_one_masked_branch_make_one_and_wait_for_its_masking() throws Exception {
+        Path rules = Files.writeString(folder.resolve("rules.json"), """
+                [{"database_name":"neondb","schema_name":"public","table_name":"users","column_name":"email","masking_value":"'x'"}]""");
+        sandbox.hold("GET", "/api/.*/branches$", 2);
+        sandbox.neon().maskingTakes(Duration.ZERO, 4);
+        List<Future<Cli.Result>> builds = Stream.of("a.env", "b.env").map(file -> threads.submit(() ->
+                Cli.create(sandbox, Cli.withKey(sandbox), folder.resolve(file), "--masking-rules", rules.toString()))).toList();
+        for (Future<Cli.Result> build : builds) {
+            assertEquals(0, build.get().exitCode(), build.get().err());
+            assertTrue(build.get().out().contains("\nIt is masked: "), build.get().out());
+        }
+        assertEquals(List.of("production", Cli.BRANCH), sandbox.neon().branches().stream().map(branch -> branch.name).toList());
+        List<Exchange> exchanges = sandbox.exchanges();
+        int masked = exchanges.indexOf(exchanges.stream().filter(exchange -> exchange.responseBody().contains("\"anonymized\"")).findFirst()
+                .orElseThrow());
+        assertEquals(4, exchanges.stream().skip(masked).filter(exchange -> exchange.path().endsWith("/connection_uri")).count());
+        assertEquals(4, exchanges.stream().filter(exchange -> exchange.path().endsWith("/connection_uri")).count());
+        assertEquals(Files.readString(folder.resolve("a.env")), Files.readString(folder.resolve("b.env")));
+    }
+
+    @Test
     void builds_that_share_an_env_file_leave_it_whole() throws Exception {
         Path shared = folder.resolve(".env");
         Files.writeString(shared, "A=1\n");

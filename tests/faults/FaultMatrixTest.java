@@ -35,6 +35,8 @@ class FaultMatrixTest {
 
     private static final String ORPHAN = SandboxAws.APP_ID + "-gone";
     private static final String OLD = "A=1\n";
+    private static final String RULES = """
+            [{"database_name":"neondb","schema_name":"public","table_name":"users","column_name":"email","masking_value":"'x'"}]""";
 
     /**
      * The run that makes the request, the request, and the fate of the run: + for success and - for an error, first with the fault once,
@@ -60,6 +62,12 @@ class FaultMatrixTest {
             bare   |POST /endpoints$     |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  ++  +-   +-   ++   ++  ++   +-   ++   ++
             expires|PATCH /branches/     |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
             reset  |POST /restore$       |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
+            mask   |POST /branch_anonymized$|--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  ++  +-   +-   ++   ++  ++   +-   ++   ++
+            mask   |GET /anonymized_status$|--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
+            masked |GET /anonymized_status$|--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
+            masked |GET /masking_rules$  |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
+            failed |PATCH /masking_rules$|--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
+            failed |POST /anonymize$     |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  ++  +-   +-   ++   ++  ++   +-   ++   ++
             cleanup|GET /api/.*/branches$|--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
             cleanup|GET /api/.*\\?cursor |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
             cleanup|GET /amplify/        |--  --  --  --  --  --   --  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
@@ -174,12 +182,17 @@ class FaultMatrixTest {
     private static void setUp(Cell cell, Sandbox sandbox) {
         SandboxNeon neon = sandbox.neon();
         neon.operationsTake(Duration.ZERO);
+        neon.maskingTakes(Duration.ZERO, 0);
         switch (cell.run()) {
             case "again", "expires", "reset" -> neon.add(Cli.BRANCH);
             case "bare" -> neon.add(Cli.BRANCH).withoutCompute();
             case "busy" -> neon.operationsTakePolls(1);
-            case "init" -> sandbox.fail("GET", "/branches$", 1, Fault.status(200, """
-                    {"branches":[{"id":"%s","name":"%s","current_state":"init"}]}""".formatted(neon.add(Cli.BRANCH).id, Cli.BRANCH), Map.of()));
+            case "init" -> {
+                SandboxBranch made = neon.add(Cli.BRANCH).state("init");
+                sandbox.when("GET", "/branches/br-[^/]*$", () -> made.state(null));
+            }
+            case "masked" -> mask(neon.add(Cli.BRANCH), neon, "anonymized");
+            case "failed" -> mask(neon.add(Cli.BRANCH), neon, "error");
             case "paged" -> {
                 neon.add(Cli.BRANCH + "-2");
                 neon.add(Cli.BRANCH + "-3");
@@ -195,6 +208,20 @@ class FaultMatrixTest {
         }
     }
 
+    private static void mask(SandboxBranch branch, SandboxNeon neon, String state) {
+        branch.masking = new SandboxMasking(neon, branch, List.of(SandboxMasking.Rule.of(Cli.json(RULES).get(0))), true);
+        branch.masking.state = state;
+    }
+
+    /** Puts a file of rules where no env file is looked for. */
+    private static Path rules(Path envFile) {
+        try {
+            return Files.writeString(envFile.getParent().resolveSibling(envFile.getParent().getFileName() + ".json"), RULES);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
     private static Cli.Result command(Cell cell, Sandbox sandbox, Path envFile, String wait) {
         String more = switch (cell.run()) {
             case "cleanup" -> "cleanup-branches";
@@ -202,6 +229,7 @@ class FaultMatrixTest {
             case "role" -> "create-branch --role-name neondb_owner";
             case "expires" -> "create-branch --expires-in 7d";
             case "reset" -> "create-branch --reset";
+            case "mask", "masked", "failed" -> "create-branch --masking-rules " + rules(envFile);
             default -> "create-branch";
         };
         List<String> args = new ArrayList<>(List.of(more.split(" ")));

@@ -69,7 +69,7 @@ class KilledTest {
             wasOld += left.equals(OLD) ? 1 : 0;
             assertTrue(left.equals(OLD) || left.equals(written(branch)), "kill " + kill + " left a file that is neither old nor new");
             for (Path temporary : temporaries()) {
-                assertTrue(Files.getPosixFilePermissions(envFile).containsAll(Files.getPosixFilePermissions(temporary)),
+                assertTrue(Files.size(temporary) == 0 || Files.getPosixFilePermissions(envFile).containsAll(Files.getPosixFilePermissions(temporary)),
                         () -> temporary + " can be read by more than the env file");
                 // Only one that was left for a while is certain to be no other run's.
                 Files.setLastModifiedTime(temporary, FileTime.from(Instant.now().minusSeconds(120)));
@@ -81,6 +81,36 @@ class KilledTest {
             assertEquals(1, sandbox.neon().branches().stream().filter(made -> made.name.equals(SandboxAws.APP_ID + "-" + branch)).count());
         }
         assertTrue(wasOld > 0 && wasOld < KILLS, wasOld + " of " + KILLS + " builds were killed before they wrote");
+    }
+
+    @Test
+    void a_build_that_is_killed_while_its_branch_is_masked_hands_nothing_out_and_the_next_goes_on() throws Exception {
+        Path rules = Files.writeString(folder.resolve("rules.json"), """
+                [{"database_name":"neondb","schema_name":"public","table_name":"users","column_name":"email","masking_value":"'x'"}]""");
+        Files.writeString(envFile, OLD);
+        sandbox.neon().maskingTakes(Duration.ZERO, 3);
+        // No build comes to its end.
+        sandbox.fail("GET", "/connection_uri$", -1, Fault.hangBefore());
+        for (String state : List.of("created", "initialized", "anonymizing", "anonymized")) {
+            sandbox.forgetExchanges();
+            ProcessBuilder builder = new ProcessBuilder(Shell.java("create-branch", "--env-file", envFile.toString(),
+                    "--branch-name", state, "--masking-rules", rules.toString()))
+                    .redirectErrorStream(true).redirectOutput(ProcessBuilder.Redirect.DISCARD);
+            builder.environment().putAll(sandbox.environment());
+            Process build = builder.start();
+            sandbox.await(exchanges -> !build.isAlive() || exchanges.stream()
+                    .anyMatch(exchange -> exchange.responseBody().contains("\"state\":\"" + state + "\"")));
+            assertTrue(build.isAlive());
+            build.destroyForcibly().waitFor();
+            assertEquals(OLD, Files.readString(envFile));
+        }
+        sandbox.failNoMore();
+        for (String state : List.of("created", "initialized", "anonymizing", "anonymized")) {
+            assertEquals(0, Cli.create(sandbox, envFile, "--branch-name", state, "--masking-rules", rules.toString()).exitCode(), state);
+            assertEquals(written(state), Files.readString(envFile));
+            assertEquals("anonymized", sandbox.neon().branch(SandboxAws.APP_ID + "-" + state).masking.state);
+        }
+        assertEquals(5, sandbox.neon().branches().size());
     }
 
     /** Kills a build while it starts, while it asks Neon, while there is a temporary file, or when the env file is new. */
@@ -102,8 +132,8 @@ class KilledTest {
                     sandbox.await(exchanges -> exchanges.size() >= requests || !build.isAlive());
                     build.waitFor(random.nextInt(20_000), TimeUnit.MICROSECONDS);
                 }
-                // The first temporary file is that of the check; the second becomes the env file.
-                case 2 -> awaitNewFiles(changes, 1 + random.nextInt(2), build);
+                // The first temporary file is that of the check; the second is the lock; the third becomes the env file.
+                case 2 -> awaitNewFiles(changes, 1 + random.nextInt(3), build);
                 default -> sandbox.await(exchanges -> !content().equals(OLD));
             }
             build.destroyForcibly().waitFor();

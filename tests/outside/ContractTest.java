@@ -37,6 +37,9 @@ import org.junit.jupiter.api.io.TempDir;
 class ContractTest {
 
     private static final String DOCUMENT = "public-v2-for-users.gen.yaml";
+    private static final String RULES = """
+            [{"database_name":"neondb","schema_name":"public","table_name":"users","column_name":"email",\
+            "masking_function":"anon.fake_email()"}]""";
 
     private static OpenApiInteractionValidator neon;
 
@@ -67,7 +70,7 @@ class ContractTest {
     }
 
     @Test
-    void both_commands_and_the_sandbox_speak_as_neon_says() {
+    void both_commands_and_the_sandbox_speak_as_neon_says() throws IOException {
         sandbox.neon().operationsTakePolls(2);
         succeed("create-branch");
         succeed("create-branch", "--reset", "--expires-in", "7d", "--role-name", "neondb_owner", "--database-name", "neondb");
@@ -77,18 +80,25 @@ class ContractTest {
                 "60");
         sandbox.neon().add(SandboxAws.APP_ID + "-bare").withoutCompute();
         succeed("create-branch", "--branch-name", "bare", "--suspend-timeout", "604800");
+        String rules = Files.writeString(folder.resolve("rules.json"), RULES).toString();
+        sandbox.neon().maskingFails("error", "no such column", 1);
+        fail("create-branch", "--branch-name", "masked", "--masking-rules", rules, "--expires-in", "7d", "--suspend-timeout", "60");
+        succeed("create-branch", "--branch-name", "masked", "--masking-rules", rules);
+        succeed("create-branch", "--branch-name", "masked", "--masking-rules", rules);
         sandbox.neon().maximumPageSize(2);
         succeed("cleanup-branches", "--grace", "30d");
         succeed("cleanup-branches");
         assertEquals(2, sandbox.neon().branches().size());
 
         assertEquals(Set.of("DELETE /branches/{id}", "GET /branches", "GET /branches/{id}", "GET /branches/{id}/databases",
-                "GET /branches/{id}/endpoints", "GET /branches/{id}/roles", "GET /connection_uri", "GET /operations/{id}",
-                "PATCH /branches/{id}", "POST /branches", "POST /branches/{id}/restore", "POST /endpoints"), judge());
+                "GET /branches/{id}/anonymized_status", "GET /branches/{id}/endpoints", "GET /branches/{id}/masking_rules",
+                "GET /branches/{id}/roles", "GET /connection_uri", "GET /operations/{id}",
+                "PATCH /branches/{id}", "PATCH /branches/{id}/masking_rules", "POST /branch_anonymized", "POST /branches",
+                "POST /branches/{id}/anonymize", "POST /branches/{id}/restore", "POST /endpoints"), judge());
     }
 
     @Test
-    void the_sandbox_refuses_as_neon_does() {
+    void the_sandbox_refuses_as_neon_does() throws IOException {
         sandbox.when("POST", "/branches$", () -> sandbox.neon().add(Cli.BRANCH));
         succeed("create-branch");
         sandbox.neon().branchesLimit(2);
@@ -96,10 +106,11 @@ class ContractTest {
         sandbox.fail("DELETE", "", 1, Fault.neon(422, "", "cannot delete branch that has children"));
         sandbox.neon().add(SandboxAws.APP_ID + "-gone");
         fail("cleanup-branches");
-        sandbox.neon().branch(Cli.BRANCH).makeProtected();
+        sandbox.when("PATCH", "", () -> sandbox.neon().branch(Cli.BRANCH).makeProtected());
         fail("create-branch", "--expires-in", "1d");
         fail("create-branch", "--project-id", "no-such-project");
         fail("create-branch", "--role-name", "nobody");
+        fail("create-branch", "--masking-rules", Files.writeString(folder.resolve("rules.json"), RULES).toString());
         assertTrue(sandbox.exchanges().stream().map(Exchange::status).toList().containsAll(List.of(404, 409, 422)));
         judge();
     }

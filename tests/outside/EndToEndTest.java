@@ -8,15 +8,19 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.cdimascio.dotenv.Dotenv;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.sql.Connection;
 import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Statement;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -64,6 +68,59 @@ class EndToEndTest {
             assertEquals(0, cleaned.exitCode());
             assertThrows(SQLException.class, () -> customers(url));
             assertEquals(customers, customers(production));
+        }
+    }
+
+    @Test
+    void a_masked_branch_holds_no_row_of_productions_as_it_is() throws Exception {
+        try (Sandbox sandbox = Sandbox.start()) {
+            String production = sandbox.neon().connectionString("production");
+            execute(production, "alter table customers add email text, add phone text, add card text");
+            execute(production,
+                    "update customers set email = 'owner' || id || '@shop.example', phone = '030 12345' || id, card = '4111 ' || id");
+            List<List<String>> rows = rows(production);
+            // As Neon does: until it says that the branch is masked, the rows are production's.
+            sandbox.neon().maskingTakes(Duration.ofMillis(300), 2);
+            Files.writeString(folder.resolve("masking-rules.json"), Stream.of("name|masking_value|'A customer'",
+                    "email|masking_function|anon.fake_email()", "phone|masking_function|anon.partial(phone, 2, '***', 0)",
+                    "card|masking_function|anon.random_string(8)").map(rule -> rule.split("[|]")).map(rule -> """
+                            {"database_name": "neondb", "schema_name": "public", "table_name": "customers", "column_name": "%s",
+                             "%s": "%s"}"""
+                            .formatted((Object[]) rule)).collect(Collectors.joining(",\n", "[", "]")));
+
+            for (String run : List.of("new", "reused")) {
+                Shell.Result result = jbang(sandbox, "create-branch", "--masking-rules", "masking-rules.json");
+                assertEquals(0, result.exitCode(), result.err());
+                for (String variable : List.of("DATABASE_URL", "DATABASE_URL_UNPOOLED")) {
+                    List<List<String>> masked = rows(entry(variable));
+                    assertEquals(rows.size(), masked.size(), run);
+                    for (int column = 0; column < 4; column++) {
+                        int at = column;
+                        List<String> unmasked = rows.stream().map(row -> row.get(at)).toList();
+                        assertTrue(masked.stream().map(row -> row.get(at)).noneMatch(unmasked::contains), run + ": " + masked);
+                    }
+                    assertTrue(masked.stream().allMatch(row -> row.get(0).equals("A customer") && row.get(2).equals("03***")),
+                            masked::toString);
+                }
+            }
+            assertEquals(rows, rows(production));
+        }
+    }
+
+    private static void execute(String connectionString, String sql) throws SQLException {
+        try (Connection connection = SandboxPostgres.connect(connectionString); Statement statement = connection.createStatement()) {
+            statement.execute(sql);
+        }
+    }
+
+    private static List<List<String>> rows(String connectionString) throws SQLException {
+        try (Connection connection = SandboxPostgres.connect(connectionString); Statement statement = connection.createStatement();
+                ResultSet found = statement.executeQuery("select name, email, phone, card from customers order by id")) {
+            List<List<String>> rows = new ArrayList<>();
+            while (found.next()) {
+                rows.add(List.of(found.getString(1), found.getString(2), found.getString(3), found.getString(4)));
+            }
+            return rows;
         }
     }
 

@@ -148,9 +148,13 @@ class EnvFileReadersTest {
         sandbox.neon().roles("production", "neondb_owner");
         sandbox.forgetExchanges();
         if (isRaw) {
-            String uri = "postgresql://neondb_owner:" + password + "@ep-x.c-2.eu-central-1.aws.neon.invalid/neondb?sslmode=require";
-            String answer = Cli.JSON.createObjectNode().put("uri", uri).toString();
-            sandbox.fail("GET", "/connection_uri$", 2, Fault.status(200, answer, Map.of()));
+            SandboxBranch branch = sandbox.neon().add(SandboxAws.APP_ID + "-" + name);
+            for (boolean pooled : List.of(true, false)) {
+                String host = sandbox.neon().host(branch.computes.get(0), pooled);
+                String uri = "postgresql://neondb_owner:" + password + "@" + host + "/neondb?sslmode=require";
+                sandbox.fail("GET", "/connection_uri\\?pooled=" + pooled + "$", 1,
+                        Fault.status(200, Cli.JSON.createObjectNode().put("uri", uri).toString(), Map.of()));
+            }
         }
         Cli.Result created = Cli.create(sandbox, Cli.withKey(sandbox), made.folder().resolve(".env"), "--branch-name", name);
         assertEquals(0, created.exitCode(), created.err());

@@ -1,5 +1,6 @@
 //SOURCES ../command/Cli.java
 //SOURCES ../sandbox/Shell.java
+//SOURCES Readme.java
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -18,7 +19,6 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
@@ -102,7 +102,7 @@ class PackagingTest {
         Path fresh = Files.createDirectory(folder.resolve("fresh"));
         Map<String, String> environment = environment(fresh);
         environment.put("PATH", pathWithout("jbang"));
-        Shell.Result installed = Shell.run(checkout, environment, "bash", "-ec", readmesLines(".ci/jbang app install"));
+        Shell.Result installed = Shell.run(checkout, environment, "bash", "-ec", Readme.block("bash", ".ci/jbang app install"));
         assertEquals(0, installed.exitCode(), installed.err());
         assertTrue(Files.readString(fresh.resolve(".bashrc")).contains("export PATH=\"$HOME/.jbang/bin:$PATH\""));
 
@@ -116,7 +116,7 @@ class PackagingTest {
         Path fresh = Files.createDirectory(folder.resolve("fresh-too"));
         Files.writeString(fresh.resolve(".bashrc"), "# mine\n");
         Map<String, String> environment = environment(fresh);
-        String lines = readmesLines("jbang trust add").replace("https://github.com/OWNER/neon-ci", address())
+        String lines = Readme.block("bash", "jbang trust add").replace("https://github.com/OWNER/neon-ci", address())
                 .replace("neon-ci@OWNER/neon-ci/v1.0.0", "neon-ci@" + address() + "jbang-catalog.json");
         Shell.Result installed = run(elsewhere, environment, "bash", "-ec", lines);
         assertEquals(0, installed.exitCode(), installed.err());
@@ -128,7 +128,8 @@ class PackagingTest {
 
     private void assertUninstalls(Map<String, String> environment, Path command) throws IOException {
         assertTrue(Files.isExecutable(command));
-        Shell.Result uninstalled = run(elsewhere, environment, "bash", "-ec", readmesLines("jbang app uninstall"));
+        String line = Readme.quoted(Readme.TEXT).stream().filter(code -> code.startsWith("jbang app uninstall")).findFirst().orElseThrow();
+        Shell.Result uninstalled = run(elsewhere, environment, "bash", "-ec", line);
         assertEquals(0, uninstalled.exitCode(), uninstalled.err());
         assertFalse(Files.exists(command));
     }
@@ -348,12 +349,6 @@ class PackagingTest {
     /** Returns where the checkout lies on the web. */
     private String address() {
         return "http://" + WEB_HOST + ":" + web.getAddress().getPort() + "/v1.0.0/";
-    }
-
-    /** Returns the README's block of shell commands that begins with this. */
-    private static String readmesLines(String start) throws IOException {
-        return Pattern.compile("(?ms)^```bash\n(.*?)^```$").matcher(Files.readString(PROJECT.resolve("README.md"))).results()
-                .map(block -> block.group(1)).filter(block -> block.startsWith(start)).findFirst().orElseThrow();
     }
 
     private static boolean isOnPath(String program) {

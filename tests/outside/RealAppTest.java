@@ -1,11 +1,12 @@
+//SOURCES Npm.java
 //SOURCES Rehearsal.java
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import java.io.BufferedReader;
 import java.io.IOException;
-import java.net.ServerSocket;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
@@ -14,28 +15,37 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.sql.Connection;
 import java.sql.ResultSet;
+import java.sql.SQLException;
 import java.sql.Statement;
-import java.time.Duration;
-import java.time.Instant;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** A real app, built by the README's buildspec: migrated, built, started, and asked over HTTP which database it answers from. */
+/**
+ * A real app, built as Amplify would: migrated by Prisma, built and started by Next.js, and asked over HTTP which database it answers from.
+ */
 @Tag("slow")
 class RealAppTest {
 
+    private static final String[] PACKAGES = {"next@16.4.6", "react@19.3.1", "react-dom@19.3.1", "pg@8.23.1", "dotenv@18.0.10",
+        "prisma@6.19.3", "@prisma/adapter-pg@7.10.1"};
+
     private static final Map<String, String> APP = Map.of(
             "package.json", """
-                    {
-                      "private": true,
-                      "scripts": {"build": "next build", "start": "next start"},
-                      "dependencies": {"next": "16.4.6", "react": "19.3.1", "react-dom": "19.3.1", "pg": "8.23.1", "node-pg-migrate": "9.0.0"}
-                    }
+                    {"private": true, "scripts": {"build": "next build"}}
+                    """,
+            // The packages lie in a folder above the app, where they serve every build.
+            "next.config.mjs", """
+                    export default { turbopack: { root: new URL('..', import.meta.url).pathname } };
                     """,
             "app/layout.js", "export default ({ children }) => <html><body>{children}</body></html>;\n",
             "app/page.js", """
@@ -46,96 +56,171 @@ class RealAppTest {
                     export default async function Page() {
                       const client = new pg.Client(process.env.DATABASE_URL);
                       await client.connect();
-                      const { rows } = await client.query('select count(*) as customers from customers where active');
+                      const { rows } = await client.query('select name from customers where active order by id');
                       await client.end();
-                      return <p>{`active customers: ${rows[0].customers}`}</p>;
+                      return <p>{`active customers: ${rows.map((row) => row.name).join(', ')}.`}</p>;
                     }
                     """,
-            "migrations/1_active.sql", """
-                    -- Up Migration
-                    alter table customers add column active boolean not null default true;
-                    insert into customers (name) values ('Dogwood Deli');
+            // With the engine that is not fetched from a server of Prisma's own, and a schema for its table of what has been applied, since
+            // Prisma begins only in an empty one.
+            "prisma.config.mjs", """
+                    import 'dotenv/config';
+                    import { PrismaPg } from '@prisma/adapter-pg';
+
+                    export default {
+                      experimental: { adapter: true },
+                      engine: 'js',
+                      adapter: async () => new PrismaPg(process.env.DIRECT_URL, { schema: 'migrations' }),
+                    };
+                    """,
+            "prisma/schema.prisma", """
+                    datasource db {
+                      provider = "postgresql"
+                      url      = env("DIRECT_URL")
+                    }
+                    """,
+            "prisma/migrations/1_active/migration.sql", """
+                    alter table public.customers add column active boolean not null default true;
+                    insert into public.customers (name) values ('Dogwood Deli');
                     """);
+
+    private static final String BUILDSPEC = """
+            version: 1
+            frontend:
+              phases:
+                preBuild:
+                  commands:
+                    - export JBANG_DIR="$PWD/.jbang" JBANG_REPO="$PWD/.jbang/repository" PATH="$PWD/.ci:$PATH"
+                    - jbang neon-ci.java create-branch --production-branch main --unpooled-env-var DIRECT_URL
+                build:
+                  commands:
+                    - npx prisma migrate deploy
+                    - npm run build
+              cache:
+                paths:
+                  - .jbang/**/*
+            """;
 
     @TempDir
     static Path folder;
 
-    @Test
-    void answers_from_its_branchs_database_and_not_from_its_parents() throws Exception {
-        assumeTrue(System.getenv("CI") != null || Shell.run(folder, Map.of(), "/usr/bin/env", "npm", "--version").exitCode() == 0,
-                "there is no npm here");
-        try (Sandbox sandbox = Sandbox.start()) {
-            Path app = folder.resolve("app");
-            for (Map.Entry<String, String> file : APP.entrySet()) {
-                Files.createDirectories(app.resolve(file.getKey()).getParent());
-                Files.writeString(app.resolve(file.getKey()), file.getValue());
-            }
-            Rehearsal rehearsal = new Rehearsal(folder, sandbox);
-            rehearsal.useApp(app);
-            Rehearsal.Build build = rehearsal.build(buildspec(), "feature/login", Map.of("NEXT_TELEMETRY_DISABLED", "1"));
-            assertTrue(build.isDeployed(), build.log());
+    private static Sandbox sandbox;
+    private static Rehearsal rehearsal;
 
-            assertEquals("active customers: 4", ask(build.folder()));
-            try (Connection production = SandboxPostgres.connect(sandbox.neon().connectionString("production"));
-                    Statement statement = production.createStatement();
-                    ResultSet rows = statement.executeQuery("select * from customers")) {
-                assertEquals(2, rows.getMetaData().getColumnCount(), "production was not migrated");
-                int count = 0;
-                while (rows.next()) {
-                    count++;
-                }
-                assertEquals(3, count);
-            }
+    @BeforeAll
+    static void start() throws IOException {
+        Shell.copy(Npm.packages(PACKAGES).resolve("node_modules"), folder.resolve("node_modules"));
+        Path app = folder.resolve("app");
+        for (Map.Entry<String, String> file : APP.entrySet()) {
+            Files.createDirectories(app.resolve(file.getKey()).getParent());
+            Files.writeString(app.resolve(file.getKey()), file.getValue());
+        }
+        sandbox = Sandbox.start();
+        rehearsal = new Rehearsal(folder, sandbox);
+        rehearsal.useApp(app);
+    }
+
+    @AfterAll
+    static void stop() {
+        if (sandbox != null) {
+            sandbox.close();
         }
     }
 
-    /** Returns the README's buildspec for a frontend, with a migration before the build; there is no lock file to install from. */
-    private static String buildspec() throws IOException {
-        Matcher matcher = Pattern.compile("(?ms)^```yaml\n(version: 1\nfrontend:.*?)^```$").matcher(Files.readString(Path.of("README.md")));
-        assertTrue(matcher.find());
-        return matcher.group(1).replace("- npm ci\n", """
-                - npm install --no-audit --no-fund
-                        - (set -a; . ./.env; npx node-pg-migrate up -d DATABASE_URL_UNPOOLED)
-                """);
+    @Test
+    void previews_use_their_branchs_database_and_production_uses_productions() throws Exception {
+        Rehearsal.Build preview = build(BUILDSPEC, "feature/login", Map.of());
+        assertTrue(preview.isDeployed(), preview.log());
+        assertTrue(preview.log().contains("1_active"), preview.log());
+        assertEquals("Alder Books, Birch Bikes, Cedar Cinema, Dogwood Deli", customers(preview.folder()));
+        String production = sandbox.neon().connectionString("production");
+        assertEquals(List.of("id", "name"), columns(production), "production was not migrated");
+        assertEquals(List.of("id", "name", "active"), columns(sandbox.neon().connectionString(Cli.BRANCH)));
+
+        execute(production, "insert into customers (name) values ('Elm Estates')");
+        Rehearsal.Build main = build(BUILDSPEC, "main", Map.of());
+        assertTrue(main.isDeployed(), main.log());
+        assertEquals("Alder Books, Birch Bikes, Cedar Cinema, Elm Estates, Dogwood Deli", customers(main.folder()));
+        assertEquals(List.of("id", "name", "active"), columns(production));
+        assertFalse(sandbox.neon().hasBranch(SandboxAws.APP_ID + "-main"));
+    }
+
+    @Test
+    void a_database_url_in_the_console_fails_a_previews_build() throws IOException {
+        assertFails(build(BUILDSPEC, "pr-1", Map.of("DATABASE_URL", sandbox.neon().connectionString("production"))), "pr-1",
+                "The variable DATABASE_URL is set to something else than this branch's connection string, and the app would read it instead"
+                        + " of the env file; remove it from the Amplify console's variables, or 'unset DATABASE_URL' before this command.");
+    }
+
+    /** By a line as in https://docs.aws.amazon.com/amplify/latest/userguide/ssr-environment-variables.html, which stands before ours. */
+    @Test
+    void a_database_url_in_env_production_fails_a_previews_build() throws IOException {
+        String buildspec = BUILDSPEC.replace("- jbang ", """
+                - env | grep -e DATABASE_URL >> .env.production
+                        - unset DATABASE_URL
+                        - jbang\s""");
+        assertFails(build(buildspec, "pr-2", Map.of("DATABASE_URL", sandbox.neon().connectionString("production"))), "pr-2",
+                ".env.production sets DATABASE_URL, and Next.js and Vite read it instead of .env; name it with --env-file too, or remove"
+                        + " the entry.");
+    }
+
+    private static Rehearsal.Build build(String buildspec, String branch, Map<String, String> changes) throws IOException {
+        Map<String, String> all = new HashMap<>(changes);
+        // Prisma looks for an engine that it does not use, and takes any file for it.
+        all.putAll(Map.of("NEXT_TELEMETRY_DISABLED", "1", "CHECKPOINT_DISABLE", "1", "PRISMA_QUERY_ENGINE_LIBRARY",
+                folder.resolve("app/package.json").toString()));
+        return rehearsal.build(buildspec, branch, all);
+    }
+
+    /** The build ends there: no branch is made, nothing is written, migrated or built. */
+    private static void assertFails(Rehearsal.Build build, String branch, String sentence) {
+        assertFalse(build.isDeployed());
+        assertEquals("neon-ci: " + sentence, build.log().strip().lines().reduce((first, last) -> last).orElseThrow(), build.log());
+        assertFalse(build.log().contains("prisma"), build.log());
+        assertFalse(sandbox.neon().hasBranch(SandboxAws.APP_ID + "-" + branch));
+        assertFalse(Files.exists(build.folder().resolve(".env")));
+        assertFalse(Files.exists(build.folder().resolve(".next")));
     }
 
     /** Starts the app's production server, with nothing in its environment of what the build had, and returns what its page says. */
-    private static String ask(Path place) throws Exception {
-        int port;
-        try (ServerSocket free = new ServerSocket(0)) {
-            port = free.getLocalPort();
-        }
-        ProcessBuilder builder = new ProcessBuilder("node", "node_modules/next/dist/bin/next", "start", "-H", "127.0.0.1", "-p",
-                String.valueOf(port))
-                .directory(place.toFile()).redirectErrorStream(true).redirectOutput(place.resolve("server.log").toFile());
+    private static String customers(Path place) throws Exception {
+        ProcessBuilder builder = new ProcessBuilder("node", folder.resolve("node_modules/next/dist/bin/next").toString(), "start",
+                "-H", "127.0.0.1", "-p", "0").directory(place.toFile()).redirectErrorStream(true);
         builder.environment().keySet().retainAll(Set.of("PATH"));
         Process server = builder.start();
-        HttpClient client = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).build();
-        try {
-            Instant deadline = Instant.now().plus(Duration.ofMinutes(1));
-            while (true) {
-                try {
-                    HttpResponse<String> response = client.send(
-                            HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + port + "/")).build(), HttpResponse.BodyHandlers.ofString());
-                    Matcher matcher = Pattern.compile("active customers: \\d+").matcher(response.body());
-                    assertTrue(matcher.find(), () -> response.statusCode() + "\n" + log(place));
-                    return matcher.group();
-                } catch (IOException e) {
-                    assertTrue(server.isAlive() && Instant.now().isBefore(deadline), () -> e + "\n" + log(place));
-                    Thread.sleep(200);
-                }
+        try (BufferedReader reader = server.inputReader()) {
+            StringBuilder log = new StringBuilder();
+            for (String line = reader.readLine(); line != null && !line.contains("Ready"); line = reader.readLine()) {
+                log.append(line).append("\n");
             }
+            Matcher address = Pattern.compile("http://127\\.0\\.0\\.1:\\d+").matcher(log);
+            assertTrue(server.isAlive() && address.find(), log::toString);
+            HttpClient client = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).build();
+            HttpResponse<String> response = client.send(HttpRequest.newBuilder(URI.create(address.group() + "/")).build(),
+                    HttpResponse.BodyHandlers.ofString());
+            Matcher page = Pattern.compile("active customers: ([^.]*)\\.").matcher(response.body());
+            assertTrue(page.find(), () -> response.statusCode() + "\n" + response.body());
+            return page.group(1);
         } finally {
             server.descendants().forEach(ProcessHandle::destroyForcibly);
             server.destroyForcibly().waitFor();
         }
     }
 
-    private static String log(Path place) {
-        try {
-            return Files.readString(place.resolve("server.log"));
-        } catch (IOException e) {
-            return e.toString();
+    private static List<String> columns(String connectionString) throws SQLException {
+        try (Connection connection = SandboxPostgres.connect(connectionString); Statement statement = connection.createStatement();
+                ResultSet rows = statement.executeQuery("select * from customers")) {
+            List<String> columns = new ArrayList<>();
+            for (int i = 1; i <= rows.getMetaData().getColumnCount(); i++) {
+                columns.add(rows.getMetaData().getColumnName(i));
+            }
+            return columns;
+        }
+    }
+
+    private static void execute(String connectionString, String sql) throws SQLException {
+        try (Connection connection = SandboxPostgres.connect(connectionString); Statement statement = connection.createStatement()) {
+            statement.execute(sql);
         }
     }
 }

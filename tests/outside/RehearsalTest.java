@@ -1,3 +1,4 @@
+//SOURCES Readme.java
 //SOURCES Rehearsal.java
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
@@ -13,7 +14,6 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
-import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -25,6 +25,8 @@ import org.junit.jupiter.api.TestInstance;
 import org.junit.jupiter.api.TestMethodOrder;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** The life of an Amplify app, build by build, by amplify.yml and by the buildspecs of the README. */
@@ -62,7 +64,7 @@ class RehearsalTest {
         assertTrue(build.calls().contains("curl -fsSL https://sh.jbang.dev"), build.calls()::toString);
         assertTrue(build.calls().contains("a JDK"), build.calls()::toString);
         assertTrue(build.calls().contains("npx ampx pipeline-deploy --branch main --app-id " + APP), build.calls()::toString);
-        assertTrue(sandbox.neon().hasBranch(APP + "-main"));
+        assertFalse(sandbox.neon().hasBranch(APP + "-main"), "production has no copy");
         List<String> envFile = Files.readAllLines(build.folder().resolve(".amplify-hosting/.env"));
         assertTrue(envFile.get(0).startsWith("DATABASE_URL=\"postgresql://"));
         assertTrue(Files.readAllLines(build.folder().resolve(".amplify-hosting/baked")).contains(envFile.get(0).replace("\"", "")),
@@ -75,7 +77,7 @@ class RehearsalTest {
         Rehearsal.Build build = rehearsal.build(amplifyYml, "main", Map.of());
         assertTrue(build.isDeployed(), build.log());
         assertFetchesNothing(build);
-        assertTrue(build.log().contains("Neon branch '" + APP + "-main' exists already and is used again."), build.log());
+        assertTrue(build.log().contains("Using Neon branch 'production' ("), build.log());
         assertEquals(2, archives(build).size(), "one archive of JBang's classes, one of the script's");
     }
 
@@ -99,7 +101,7 @@ class RehearsalTest {
 
     @Test
     @Order(5)
-    void the_build_after_a_branch_was_deleted_cleans_up_last() throws IOException {
+    void the_build_after_a_branch_was_deleted_lets_its_database_expire_and_no_other() throws IOException {
         sandbox.aws().removeBranch("feature/login");
         Rehearsal.Build build = rehearsal.build(amplifyYml, "main", Map.of());
         assertTrue(build.isDeployed(), build.log());
@@ -152,19 +154,33 @@ class RehearsalTest {
         assertFalse(rehearsal.build(amplifyYml, "main", Map.of()).log().contains("\u001b"));
     }
 
-    @Test
+    @ParameterizedTest
+    @MethodSource
     @Order(10)
-    void the_readmes_other_buildspecs_work_too() throws IOException {
-        assertEquals(2, buildspecs().size());
-        for (String buildspec : buildspecs()) {
-            rehearsal.emptyCache();
-            assertWorks(buildspec, "readme-1");
-            assertFetchesNothing(assertWorks(buildspec, "readme-2"));
-        }
+    void the_readmes_other_buildspecs_work_too(String form, String buildspec) throws IOException {
+        rehearsal.emptyCache();
+        assertWorks(buildspec, form + "-1");
+        assertFetchesNothing(assertWorks(buildspec, form + "-2"));
+    }
+
+    static List<Arguments> the_readmes_other_buildspecs_work_too() {
+        return List.of(Arguments.of("frontend", Readme.frontendOnly()), Arguments.of("monorepo", Readme.monorepo()));
     }
 
     @Test
     @Order(11)
+    void prisma_finds_the_direct_string_where_the_readme_has_it_look() throws IOException {
+        String lines = Readme.block("yaml", "prisma");
+        String create = "- jbang neon-ci.java create-branch";
+        Rehearsal.Build build = assertWorks(Readme.frontendOnly().replaceFirst(create + ".*", Readme.literal(lines, create))
+                .replace("- npm run build", Readme.line(lines, "- npx prisma") + "\n        - npm run build"), "prisma");
+        assertTrue(build.calls().contains("npx prisma migrate deploy"), build.calls()::toString);
+        assertEquals(List.of("DATABASE_URL", "DIRECT_URL"), Files.readAllLines(build.folder().resolve(".env")).stream()
+                .map(line -> line.replaceFirst("=.*", "")).toList());
+    }
+
+    @Test
+    @Order(12)
     void without_a_copy_the_readmes_line_runs_it_from_a_catalog() throws IOException {
         HttpServer web = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
         web.createContext("/neon-ci/", exchange -> {
@@ -179,8 +195,8 @@ class RehearsalTest {
         rehearsal.emptyCache();
         rehearsal.copyOnly(".ci/jbang");
         String catalog = "neon-ci@OWNER/neon-ci/v1.0.0";
-        String line = lines("jbang trust add");
-        String buildspec = buildspecs().get(0).replace("jbang neon-ci.java create-branch", line.substring("- ".length()))
+        String buildspec = Readme.frontendOnly()
+                .replaceFirst("- jbang neon-ci.java create-branch.*", Readme.literal(Readme.block("yaml", "jbang trust add"), "- "))
                 .replace("neon-ci.java", catalog).replace(catalog, "neon-ci@" + address + "jbang-catalog.json")
                 .replace("https://github.com/OWNER/neon-ci", address);
         assertWorks(buildspec, "catalog-1");
@@ -189,13 +205,12 @@ class RehearsalTest {
     }
 
     @Test
-    @Order(12)
+    @Order(13)
     void with_jbangs_own_installer_the_readmes_line_brings_it() throws IOException {
         rehearsal.emptyCache();
         rehearsal.copyOnly("neon-ci.java", "lib");
-        String export = "        - export JBANG_DIR=\"$PWD/.jbang\" JBANG_REPO=\"$PWD/.jbang/repository\" PATH=\"$PWD/.ci:$PATH\"\n";
-        assertTrue(buildspecs().get(0).contains(export));
-        String buildspec = buildspecs().get(0).replace(export, export + "        " + lines("sh.jbang.dev"));
+        String buildspec = Readme.frontendOnly().replaceFirst("( *)(- export .*\n)",
+                "$1$2$1" + Readme.literal(Readme.block("yaml", "sh.jbang.dev"), "- ") + "\n");
         assertWorks(buildspec, "installer-1");
         List<String> calls = assertWorks(buildspec, "installer-2").calls();
         assertEquals(List.of(), calls.stream().filter(call -> call.startsWith("curl") || call.equals("a JDK")).toList());
@@ -223,19 +238,5 @@ class RehearsalTest {
         try (Stream<Path> files = Files.walk(build.folder().resolve(".jbang"))) {
             return files.filter(file -> file.toString().endsWith(".jsa")).toList();
         }
-    }
-
-    private static List<String> buildspecs() throws IOException {
-        return blocks().stream().filter(block -> block.startsWith("version: 1\n")).toList();
-    }
-
-    /** Returns the README's lines for a buildspec that have this text in them. */
-    private static String lines(String text) throws IOException {
-        return blocks().stream().filter(block -> block.startsWith("- ") && block.contains(text + " ")).findFirst().orElseThrow();
-    }
-
-    private static List<String> blocks() throws IOException {
-        return Pattern.compile("(?ms)^```yaml\n(.*?)^```$").matcher(Files.readString(Path.of("README.md"))).results()
-                .map(block -> block.group(1)).toList();
     }
 }

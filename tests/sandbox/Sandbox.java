@@ -2,6 +2,7 @@
 //SOURCES Fault.java
 //SOURCES SandboxAws.java
 //SOURCES SandboxBranch.java
+//SOURCES SandboxDoor.java
 //SOURCES SandboxHttp.java
 //SOURCES SandboxJson.java
 //SOURCES SandboxMasking.java
@@ -74,6 +75,7 @@ final class Sandbox implements AutoCloseable {
         return Map.ofEntries(
                 Map.entry("AWS_APP_ID", SandboxAws.APP_ID),
                 Map.entry("AWS_BRANCH", "feature/login"),
+                Map.entry("AWS_JOB_ID", "0000000001"),
                 Map.entry("NEON_PROJECT_ID", SandboxNeon.PROJECT_ID),
                 Map.entry("NEON_API_KEY_PARAM", API_KEY_PARAMETER),
                 Map.entry("NEON_API_HOST", address() + "/api/v2"),

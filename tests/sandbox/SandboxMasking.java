@@ -37,7 +37,6 @@ final class SandboxMasking {
         }
     }
 
-    final List<Rule> rules;
     final Instant createdAt = SandboxBranch.now();
 
     private final SandboxNeon neon;
@@ -45,6 +44,7 @@ final class SandboxMasking {
     private boolean isWanted;
     private SandboxOperation phase;
 
+    volatile List<Rule> rules;
     volatile String state;
     volatile String message;
     volatile Instant updatedAt;
@@ -56,6 +56,15 @@ final class SandboxMasking {
         this.rules = rules;
         this.isWanted = isWanted;
         enter("created", "Preparing the branch");
+    }
+
+    /** Takes these rules in place of its own. Returns whether that can be done in the present state. */
+    boolean replaceRules(List<Rule> replacement) {
+        boolean can = List.of("initialized", "error", "anonymized").contains(state);
+        if (can) {
+            rules = replacement;
+        }
+        return can;
     }
 
     /** Begins to mask. Returns whether that can be done in the present state. */

@@ -109,6 +109,8 @@ final class SandboxNeonApi {
             case "POST /projects/{id}/branches/{id}/restore" -> ok(restoreBranch(existing(item), read(request.body())));
             case "GET /projects/{id}/branches/{id}/anonymized_status" -> ok(maskingStatus(existing(item)));
             case "POST /projects/{id}/branches/{id}/anonymize" -> ok(beginMasking(existing(item)));
+            case "GET /projects/{id}/branches/{id}/masking_rules" -> ok(SandboxNeonJson.maskingRules(masking(existing(item)).rules));
+            case "PATCH /projects/{id}/branches/{id}/masking_rules" -> ok(replaceMaskingRules(existing(item), read(request.body())));
             case "GET /projects/{id}/branches/{id}/endpoints" -> ok(wrap("endpoints", endpoints(existing(item))));
             case "GET /projects/{id}/branches/{id}/roles" -> ok(wrap("roles", roles(existing(item))));
             case "GET /projects/{id}/branches/{id}/roles/{id}/reveal_password" -> ok(revealPassword(existing(item), role));
@@ -257,6 +259,14 @@ final class SandboxNeonApi {
             throw new Refusal(422, "anonymization cannot be started while the branch is in state " + masking.state);
         }
         return SandboxNeonJson.masking(branch, masking);
+    }
+
+    private ObjectNode replaceMaskingRules(SandboxBranch branch, JsonNode body) {
+        SandboxMasking masking = masking(branch);
+        if (!masking.replaceRules(maskingRules(body.path("masking_rules")))) {
+            throw new Refusal(422, "masking rules cannot be updated while the branch is in state " + masking.state);
+        }
+        return SandboxNeonJson.maskingRules(masking.rules);
     }
 
     private static SandboxMasking masking(SandboxBranch branch) {

@@ -50,6 +50,13 @@ final class SandboxNeonJson {
                 masking.updatedAt, masking.state.endsWith("error") ? masking.updatedAt : null);
     }
 
+    static ObjectNode maskingRules(List<SandboxMasking.Rule> rules) {
+        return SandboxJson.object("{\"masking_rules\": %s}", rules.stream().map(rule -> SandboxJson.object("""
+                {"database_name": %s, "schema_name": %s, "table_name": %s, "column_name": %s, "masking_function": %s,
+                 "masking_value": %s}""",
+                rule.database(), rule.schema(), rule.table(), rule.column(), rule.function(), rule.value())).toList());
+    }
+
     static ObjectNode annotation(SandboxBranch branch) {
         return SandboxJson.object("""
                 {"object": {"type": "console/branch", "id": %1$s}, "value": %2$s, "created_at": %3$s, "updated_at": %3$s}""",

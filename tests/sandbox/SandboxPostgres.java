@@ -31,14 +31,18 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
 import java.util.Properties;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.stream.Stream;
 
 /**
  * The PostgreSQL server behind the sandbox's Neon project. A database of a Neon branch is a database of this server, made from the parent's
- * as template; a role of a Neon branch is a login of this server that may connect to its own branch's databases and to no other.
+ * as template; a role of a Neon branch is a login of this server that may connect to its own branch's databases and to no other. Behind
+ * the branch's {@link SandboxDoor} both have their own names.
  *
  * <p>The server program and all its data live in one temporary folder, which {@link #close} deletes.
  */
@@ -74,6 +78,7 @@ final class SandboxPostgres implements AutoCloseable {
     private final Thread closeAtExit = new Thread(this::stop, "sandbox-postgres-close");
     private final Thread starter = Thread.currentThread();
     private final ReentrantLock startOrStop = new ReentrantLock();
+    private final Map<String, SandboxDoor> doors = new ConcurrentHashMap<>();
     private EmbeddedPostgres server;
     private boolean isStopped;
 
@@ -151,6 +156,7 @@ final class SandboxPostgres implements AutoCloseable {
                 }
             }
             isStopped = true;
+            doors.values().forEach(SandboxDoor::close);
             if (server != null) {
                 server.close();
             }
@@ -223,7 +229,7 @@ final class SandboxPostgres implements AutoCloseable {
         for (SandboxMasking.Rule rule : rules) {
             run(databaseName(branch, rule.database()), ANONYMIZER);
             run(databaseName(branch, rule.database()), "UPDATE %s.%s SET %s = %s".formatted(quote(rule.schema()), quote(rule.table()),
-                    quote(rule.column()), rule.function() != null ? rule.function() : literal(rule.value())));
+                    quote(rule.column()), rule.function() != null ? rule.function() : rule.value()));
         }
     }
 
@@ -231,6 +237,7 @@ final class SandboxPostgres implements AutoCloseable {
     void drop(SandboxBranch branch) {
         branch.databases.keySet().forEach(database -> dropDatabase(branch, database));
         branch.passwords.keySet().forEach(role -> run("postgres", "DROP ROLE IF EXISTS " + quote(loginName(branch, role))));
+        Optional.ofNullable(doors.remove(branch.id)).ifPresent(SandboxDoor::close);
     }
 
     /** Returns the connection string of a role to a database of a branch; both are made if only a test has said that they exist. */
@@ -241,9 +248,9 @@ final class SandboxPostgres implements AutoCloseable {
         }
         grant(branch, database);
         // The server has no certificate. The & is Neon's: a shell that reads an unquoted .env trips over it.
-        return "postgresql://%s:%s@%s:%d/%s?sslmode=disable&channel_binding=disable".formatted(
-                SandboxHttp.encode(loginName(branch, role)), SandboxHttp.encode(branch.passwords.get(role)), HOST, server.getPort(),
-                SandboxHttp.encode(databaseName(branch, database)));
+        SandboxDoor door = doors.computeIfAbsent(branch.id, id -> new SandboxDoor(server.getPort(), name -> serverWide(branch, name)));
+        return "postgresql://%s:%s@%s:%d/%s?sslmode=disable&channel_binding=disable".formatted(SandboxHttp.encode(role),
+                SandboxHttp.encode(branch.passwords.get(role)), HOST, door.port(), SandboxHttp.encode(database));
     }
 
     /** Connects as a program would that is given this connection string. Throws SQLException if the server does not let it in. */

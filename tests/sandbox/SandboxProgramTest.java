@@ -2,6 +2,7 @@
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.BufferedReader;
@@ -32,21 +33,24 @@ class SandboxProgramTest {
         Shell.Result story = sandbox();
         assertEquals(0, story.exitCode(), story.err());
         assertEquals(List.of(
+                "main has Alder Books, Birch Bikes, Cedar Cinema.",
                 "feature/login has Alder Books, Birch Bikes, Cedar Cinema.",
                 "feature/login has Alder Books, Birch Bikes, Cedar Cinema, Dune Diner.",
-                "production has Alder Books, Birch Bikes, Cedar Cinema.",
+                "main has Alder Books, Birch Bikes, Cedar Cinema.",
                 "feature/login has Alder Books, Birch Bikes, Cedar Cinema, Dune Diner.",
                 "The Neon project is left with: production."),
                 story.out().lines().filter(line -> line.contains(" has Alder") || line.contains(" is left with: ")).toList());
-        assertEquals(4, story.out().lines().filter(line -> line.startsWith("$ ")).count());
+        assertEquals(5, story.out().lines().filter(line -> line.startsWith("$ ")).count());
         assertFalse(story.out().contains(PASSWORD) || story.err().contains(PASSWORD), "the story shows a password");
 
-        Matcher envFile = Pattern.compile("(\\S+\\.env)$").matcher(story.out().strip());
-        assertTrue(envFile.find(), story.out());
-        Path file = Path.of(envFile.group(1));
-        assertTrue(Files.readString(file).contains(PASSWORD));
-        Files.delete(file);
-        Files.delete(file.getParent());
+        Matcher left = Pattern.compile("gone: (\\S+)$").matcher(story.out().strip());
+        assertTrue(left.find(), story.out());
+        Path place = Path.of(left.group(1));
+        String main = Files.readString(place.resolve("main.env"));
+        String login = Files.readString(place.resolve("login.env"));
+        assertTrue(main.contains(PASSWORD) && login.contains(PASSWORD));
+        assertNotEquals(main, login);
+        Shell.delete(place);
     }
 
     @Test
@@ -56,7 +60,7 @@ class SandboxProgramTest {
         assertTrue(created.out().contains("br-"), created.out());
         assertTrue(Files.readString(folder.resolve("here.env")).startsWith("DATABASE_URL=\"postgresql://"));
         Shell.Result refused = sandbox("cleanup-branches", "--max-deletions", "0");
-        assertEquals("", refused.out());
+        assertEquals("Neon branches of app d1a2b3c4d5e6f7: 0 with an Amplify branch, 0 kept, 1 orphaned.\n", refused.out());
         assertEquals(1, refused.exitCode(), refused.err());
     }
 
@@ -98,15 +102,19 @@ class SandboxProgramTest {
                 lines.add(line.strip());
             }
             List<String> exports = lines.stream().filter(line -> line.startsWith("export ")).toList();
-            assertEquals(11, exports.size(), lines::toString);
+            assertTrue(exports.contains("export AWS_BRANCH='feature/login'"), lines::toString);
             // Whether the aws command is here or not, curl does what it would.
             List<String> served = lines.stream().filter(line -> line.contains("neon-ci.java ")).toList();
-            List<String> curls = lines.stream().filter(line -> line.startsWith("curl ")).map(line -> line + " -fsS").toList();
-            Shell.Result result = terminal(exports, List.of(curls.get(0), served.get(0), served.get(2), curls.get(1), served.get(3)));
+            List<String> curls = lines.stream().filter(line -> line.startsWith("curl ")).toList();
+            Shell.Result result = terminal(exports, List.of(served.get(0), served.get(1), served.get(2), curls.get(0), served.get(3),
+                    curls.get(1), served.get(4)));
             assertEquals(0, result.exitCode(), result.err());
             String said = result.out() + result.err();
-            assertTrue(said.contains("'d1a2b3c4d5e6f7-feature/login' from") && said.contains("'d1a2b3c4d5e6f7-pr-1' from"), said);
-            assertTrue(said.contains("d1a2b3c4d5e6f7-feature/login\n") && said.contains("d1a2b3c4d5e6f7-feature/old\n"), said);
+            for (String done : List.of("Created Neon branch 'd1a2b3c4d5e6f7-feature/login' ", "Using Neon branch 'production' ",
+                    "Would delete 'd1a2b3c4d5e6f7-feature/old' ", "Created Neon branch 'd1a2b3c4d5e6f7-pr-1' ",
+                    "Deleted 'd1a2b3c4d5e6f7-feature/login' ", "Deleted 'd1a2b3c4d5e6f7-feature/old' ")) {
+                assertTrue(said.contains(done), done + "\n" + said);
+            }
         } finally {
             server.descendants().forEach(ProcessHandle::destroy);
             server.destroy();
@@ -117,7 +125,7 @@ class SandboxProgramTest {
     private Shell.Result terminal(List<String> exports, List<String> lines) throws IOException {
         String script = String.join("\n", exports) + "\n" + String.join("\n", lines);
         return Shell.run(Path.of("").toAbsolutePath(), Map.of("HOME", System.getProperty("user.home")), "bash", "-ec",
-                script.replace("create-branch\n", "create-branch --env-file '" + folder.resolve("env") + "'\n"));
+                script.replace("create-branch ", "create-branch --env-file '" + folder.resolve("env") + "' "));
     }
 
     private Shell.Result sandbox(String... args) {

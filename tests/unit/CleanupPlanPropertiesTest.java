@@ -34,8 +34,8 @@ class CleanupPlanPropertiesTest {
     private static final Instant GRACE_ENDS = Instant.parse("2026-12-10T00:00:00Z");
 
     /** Pieces of names that are out to hurt: prefixes of each other, globs and expressions, quotes, spaces, and what is not ASCII. */
-    private static final List<String> PIECES = List.of("main", "dev", "prod", "feature", "feature/login", "feature/login2", "a", "A", "ab", "a.b",
-            "a*", "*", "?", "[ab]", "^a$", "(a|b)", "\\Q", "\\E", "$(x)", "`x`", "'", "\"", " ", "two words", "%2F", "%", "/", "-", "--", "d1-", "pr-7",
+    private static final List<String> PIECES = List.of("main", "dev", "feature", "feature/login", "feature/login2", "a", "A", "ab", "prod", "a.b", "a*",
+            "*", "?", "[ab]", "^a$", "(a|b)", "\\Q", "\\E", "$(x)", "`x`", "'", "\"", " ", "two words", "%2F", "%", "/", "-", "--", "d1-", "pr-7",
             "é", "e\u0301", "日本", "😀", "\ud83d", "_old", "_old_1", " (old)", "x".repeat(255), "x".repeat(254) + "y", "\n", "\0");
 
     private static final List<String> PREFIXES = List.of(APP + "-", APP + "-", APP + "-", APP, "D1-", "d12-", "d-", "-d1-", " d1-", "");
@@ -90,7 +90,7 @@ class CleanupPlanPropertiesTest {
             // A parent may be any branch, one that is not there, the branch itself, or a child of it.
             neon.add(new NeonApi.Branch(id, isOfApp ? BranchName.of(APP, name) : prefix + name,
                     parent < 16 ? "br-" + parent : null, "ready", kind == 1, kind == 2,
-                    kind >= 36 ? GRACE_ENDS.plusSeconds(kind - 38).toString() : null, false));
+                    kind >= 36 ? GRACE_ENDS.plusSeconds(kind - 38).toString() : null, false, true));
             switch (kind) {
                 case 3, 4, 5, 6, 7 -> amplify.add(new Aws.AmplifyBranch(name, null));
                 case 8 -> amplify.add(new Aws.AmplifyBranch("pr-1", name));
@@ -149,9 +149,8 @@ class CleanupPlanPropertiesTest {
         check(world -> {
             Set<String> staying = new HashSet<>(Set.of("main", "dev", "prod"));
             world.amplify().forEach(branch -> staying.add(branch.name()));
-            Set<String> others = staying.stream().flatMap(name -> Stream.of(name + "_old", name + "_old_1", name + " (old)",
-                    name + " (old)_old", name.toUpperCase(Locale.ROOT), Normalizer.normalize(name, Normalizer.Form.NFD),
-                    Normalizer.normalize(name, Normalizer.Form.NFC)))
+            Set<String> others = staying.stream().flatMap(name -> Stream.of(name + "_old", name + "_old_1", name + " (old)", name + " (old)_old",
+                    name.toUpperCase(Locale.ROOT), Normalizer.normalize(name, Normalizer.Form.NFD), Normalizer.normalize(name, Normalizer.Form.NFC)))
                     .map(name -> APP + "-" + name).collect(Collectors.toSet());
             return world.plan().remove().stream().noneMatch(branch -> others.contains(branch.name()));
         });
@@ -257,7 +256,8 @@ class CleanupPlanPropertiesTest {
             List<NeonApi.Branch> expiring = world.graceful().remove();
             List<NeonApi.Branch> neon = new ArrayList<>(world.neon());
             neon.replaceAll(branch -> !expiring.contains(branch) ? branch : new NeonApi.Branch(branch.id(), branch.name(),
-                    branch.parentId(), "ready", branch.isDefault(), branch.isProtected(), GRACE_ENDS.toString(), branch.isSchemaOnly()));
+                    branch.parentId(), branch.state(), branch.isDefault(), branch.isProtected(), GRACE_ENDS.toString(), branch.isSchemaOnly(),
+                    branch.isRestorable()));
             return world.with(neon, world.amplify(), world.keep()).plan().expiringAt(GRACE_ENDS.plusSeconds(86_400)).remove().isEmpty();
         });
     }

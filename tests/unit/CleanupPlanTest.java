@@ -26,6 +26,8 @@ class CleanupPlanTest {
     @CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
             d1-old                        | main             |         | deleted
             d1-login                      | main, login      |         | its Amplify branch exists
+            d1-local/me                   | main             |         | 'local/me' is always kept
+            d1-local                      | main             |         | deleted
             d1-feature/login              | feature/login    |         | its Amplify branch exists
             d1-feature                    | feature/login    |         | deleted
             d1-feature/login              | feature          |         | deleted
@@ -193,7 +195,7 @@ class CleanupPlanTest {
         String[] nameAndDay = parts[0].replaceAll("[!*]$", "").split("@");
         return new NeonApi.Branch("id of " + nameAndDay[0], nameAndDay[0], parts.length == 1 ? null : "id of " + parts[1], "ready",
                 parts[0].endsWith("*"), parts[0].endsWith("!"),
-                nameAndDay.length == 1 ? null : "2026-12-" + nameAndDay[1] + "T00:00:00Z", false);
+                nameAndDay.length == 1 ? null : "2026-12-" + nameAndDay[1] + "T00:00:00Z", false, true);
     }
 
     private static List<Aws.AmplifyBranch> amplifyBranches(String text) {

@@ -1,0 +1,344 @@
+//SOURCES Cli.java
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** What {@code create-branch --masking-rules} does: nobody is handed a branch that may hold unmasked rows. */
+class MaskedBranchTest {
+
+    private static final String OLD = "DATABASE_URL=old\n";
+    private static final String RULES = """
+            [{"database_name":"neondb","schema_name":"public","table_name":"users","column_name":"email",\
+            "masking_function":"anon.fake_email()"},\
+            {"database_name":"neondb","schema_name":"public","table_name":"users","column_name":"name","masking_value":"'nobody'"}]""";
+
+    @TempDir
+    Path folder;
+
+    private Path envFile;
+    private Path rules;
+    private Sandbox sandbox;
+
+    @BeforeEach
+    void start() throws IOException {
+        envFile = Files.writeString(folder.resolve(".env"), OLD);
+        rules = Files.writeString(folder.resolve("rules.json"), RULES);
+        sandbox = Sandbox.withoutPostgres();
+        sandbox.neon().operationsTake(Duration.ZERO);
+        sandbox.neon().maskingTakes(Duration.ZERO, 2);
+    }
+
+    @AfterEach
+    void stop() {
+        // Whatever a test did: no connection string was asked for before Neon had called the branch masked.
+        boolean isMasked = false;
+        for (Exchange exchange : sandbox.exchanges()) {
+            isMasked |= exchange.responseBody().contains("\"state\":\"anonymized\"");
+            assertTrue(isMasked || !exchange.path().endsWith("/connection_uri"), sandbox.exchanges()::toString);
+        }
+        sandbox.close();
+    }
+
+    @Test
+    void makes_a_branch_like_any_other_and_masks_it() throws IOException {
+        String staging = sandbox.neon().add("staging").id;
+        Cli.Result result = create("--parent-branch", "staging", "--expires-in", "7d", "--suspend-timeout", "120");
+        assertEquals("""
+                Created Neon branch 'd1a2b3c4d5e6f7-feature/login' (%s) from 'staging'.
+                It is masked: Anonymized 2 columns.
+                Wrote DATABASE_URL and DATABASE_URL_UNPOOLED to %s.
+                """.formatted(branch().id, envFile), result.out());
+        assertEquals("", result.err());
+        assertEquals(Cli.written(sandbox, Cli.BRANCH), Files.readString(envFile));
+
+        JsonNode request = Cli.json(exchange("POST", "/branch_anonymized").requestBody());
+        assertEquals(RULES, request.path("masking_rules").toString());
+        assertTrue(request.path("start_anonymization").asBoolean());
+        assertEquals("feature/login", branch().annotation.get("amplify-branch"));
+        assertEquals(staging, branch().parentId);
+        assertEquals(120, branch().computes.get(0).suspendTimeout());
+        assertTrue(branch().expiresAt != null);
+        assertEquals(List.of(), requests("POST", "/anonymize$"));
+    }
+
+    @Test
+    void uses_a_masked_branch_again_as_it_is() {
+        create();
+        Cli.Result again = create();
+        assertEquals("""
+                Reusing Neon branch 'd1a2b3c4d5e6f7-feature/login' (%s), made from 'production'.
+                It is masked: Anonymized 2 columns.
+                Wrote DATABASE_URL and DATABASE_URL_UNPOOLED to %s.
+                """.formatted(branch().id, envFile), again.out());
+        assertEquals(List.of(), requests("POST|PATCH", "/(anonymize|masking_rules)$"));
+    }
+
+    @Test
+    void waits_with_neons_own_words_and_no_longer_than_it_was_given() throws IOException {
+        sandbox.neon().maskingTakes(Duration.ofHours(1), 0);
+        Cli.Result result = create("--wait", "4s");
+        assertTrue(result.err().matches("""
+                (Waiting for Neon branch 'd1a2b3c4d5e6f7-feature/login' to be masked: it is created, Preparing the branch\\.
+                )+neon-ci: Neon branch 'd1a2b3c4d5e6f7-feature/login' is not masked yet \\(it is created, Preparing the branch\\); run again, \
+                which goes on with the same branch, or give it longer with --wait\\.
+                """), result.err());
+        assertRefused(result);
+        sandbox.neon().maskingTakes(Duration.ZERO, 0);
+        sandbox.neon().remove(Cli.BRANCH);
+        assertEquals(0, create().exitCode());
+    }
+
+    @Test
+    void a_run_goes_on_with_a_branch_that_another_is_having_masked() {
+        mask(RULES, true);
+        assertEquals(0, create().exitCode());
+        assertEquals(List.of(), requests("POST", ""));
+    }
+
+    @Test
+    void a_masking_that_failed_is_begun_once_by_each_run_with_the_rules_of_the_file() throws IOException {
+        sandbox.neon().maskingFails("error", "column \"e_mail\" does not exist", 2);
+        String failure = """
+                neon-ci: Neon could not mask branch 'd1a2b3c4d5e6f7-feature/login': column "e_mail" does not exist; mend the rules if they \
+                are the cause, and run again with --masking-rules, which masks it anew.
+                """;
+        for (int begun = 0; begun <= 1; begun++) {
+            Cli.Result failed = create();
+            assertEquals(failure, failed.err());
+            assertRefused(failed);
+            assertEquals(begun, requests("POST", "/anonymize$").size());
+        }
+        Files.writeString(rules, RULES.replace("email", "mail"));
+        Cli.Result mended = create();
+        assertEquals(0, mended.exitCode(), mended.err());
+        assertTrue(mended.out().contains("Masking it by " + rules + ", since it is not masked yet.\nIt is masked: "), mended.out());
+        assertEquals("mail", branch().masking.rules.get(0).column());
+        assertEquals(2, sandbox.neon().branches().size());
+    }
+
+    @Test
+    void a_branch_that_could_not_be_made_ready_is_to_be_deleted() throws IOException {
+        sandbox.neon().maskingFails("initialization_error", "no extension anon", 1);
+        for (String run : List.of("new", "reused")) {
+            Cli.Result failed = create();
+            assertEquals("neon-ci: Neon could not make branch '" + Cli.BRANCH + "' ready to be masked: no extension anon; delete it in the"
+                    + " Neon Console, and the next run makes it anew.\n", failed.err(), run);
+            assertRefused(failed);
+        }
+        sandbox.neon().remove(Cli.BRANCH);
+        assertEquals(0, create().exitCode());
+    }
+
+    @Test
+    void a_branch_that_was_left_before_its_masking_is_masked_by_the_rules_of_the_file() {
+        mask("[]", false).state = "initialized";
+        assertEquals(0, create().exitCode());
+        assertEquals(2, branch().masking.rules.size());
+    }
+
+    @Test
+    void a_branch_is_masked_anew_when_the_file_has_a_column_that_it_has_no_rule_for() {
+        mask(RULES.replace("\"name\"", "\"phone\""), true).state = "anonymized";
+        Cli.Result result = create();
+        assertTrue(result.out().contains("\nMasking it by " + rules + ", since its own rules are for fewer columns.\n"), result.out());
+        assertEquals(List.of(200), requests("POST", "/anonymize$"));
+        assertEquals("name", branch().masking.rules.get(1).column());
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"PATCH /masking_rules$", "POST /anonymize$"})
+    void a_masking_that_another_build_begins_first_is_waited_for(String request) {
+        SandboxMasking masking = mask(RULES, false);
+        masking.state = "error";
+        sandbox.when(request.split(" ")[0], request.split(" ")[1], masking::begin);
+        assertEquals(0, create().exitCode());
+        assertTrue(requests("PATCH|POST", "").contains(422));
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', textBlock = """
+            feature/login | delete it in the Neon Console, and the next run makes it anew
+            main          | run without this option, since 'main' is always kept
+            """)
+    void refuses_a_branch_that_is_not_to_be_masked(String amplifyBranch, String way) throws IOException {
+        sandbox.neon().add(SandboxAws.APP_ID + "-" + amplifyBranch);
+        for (String run : List.of("--dry-run", "--verbose")) {
+            Cli.Result result = create("--branch-name", amplifyBranch, run);
+            assertTrue(result.err().endsWith("neon-ci: Neon branch '" + SandboxAws.APP_ID + "-" + amplifyBranch + "' holds its parent's"
+                    + " rows as they are, since it was made without --masking-rules; " + way + ".\n"), result.err());
+            assertRefused(result);
+        }
+    }
+
+    @Test
+    void refuses_an_unmasked_branch_that_another_build_made_meanwhile() throws IOException {
+        sandbox.when("POST", "/branch_anonymized$", () -> sandbox.neon().add(Cli.BRANCH));
+        Cli.Result result = create();
+        assertTrue(result.err().contains("holds its parent's rows as they are"), result.err());
+        assertRefused(result);
+    }
+
+    @Test
+    void takes_no_answer_but_neons_own_for_the_word_that_a_branch_is_not_masked() throws IOException {
+        mask(RULES, true);
+        sandbox.fail("GET", "/anonymized_status$", -1, Fault.status(404, "<html>", Map.of("Content-Type", "text/html")));
+        for (String option : List.of("--masking-rules=" + rules, "--verbose")) {
+            Cli.Result result = Cli.create(sandbox, envFile, option);
+            String error = "neon-ci: Could not read how Neon branch " + branch().id + " is masked: Neon answered 404";
+            assertTrue(result.err().contains(error), result.err());
+            assertRefused(result);
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"--masking-rules=rules", "--verbose"})
+    void hands_out_no_branch_whose_masking_is_in_a_state_that_is_not_known(String option) throws IOException {
+        mask(RULES, true).state = "paused";
+        Cli.Result result = Cli.create(sandbox, envFile, option.replace("=rules", "=" + rules), "--wait", "1s");
+        assertTrue(result.err().contains("is not masked yet (it is paused, "), result.err());
+        assertRefused(result);
+    }
+
+    @Test
+    void a_run_without_the_option_waits_for_a_branch_that_is_being_masked_and_asks_nothing_about_others() {
+        mask(RULES, true);
+        assertEquals(0, Cli.create(sandbox, envFile).exitCode());
+        assertEquals("anonymized", branch().masking.state);
+        int asked = requests("GET", "/anonymized_status$").size();
+        sandbox.neon().add(SandboxAws.APP_ID + "-other");
+        assertEquals(0, Cli.create(sandbox, envFile, "--branch-name", "other").exitCode());
+        assertEquals(asked, requests("GET", "/anonymized_status$").size());
+    }
+
+    @Test
+    void a_run_without_the_option_does_not_hand_out_what_could_not_be_masked() throws IOException {
+        mask(RULES, false).state = "error";
+        Cli.Result result = Cli.create(sandbox, envFile);
+        assertTrue(result.err().startsWith("neon-ci: Neon could not mask branch '"), result.err());
+        assertRefused(result);
+        assertEquals(List.of(), requests("POST", ""));
+    }
+
+    @ParameterizedTest
+    @ValueSource(booleans = {true, false})
+    void says_that_a_masked_branch_cannot_be_reset_before_it_asks(boolean hasRules) throws IOException {
+        mask(RULES, true).state = "anonymized";
+        Cli.Result result = Cli.create(sandbox, envFile, hasRules ? "--masking-rules=" + rules : "--verbose", "--reset");
+        assertTrue(result.err().endsWith("neon-ci: Could not reset Neon branch '" + Cli.BRANCH + "': it cannot be reset, as no masked"
+                + " branch can; delete it in the Neon Console, and the next run makes it anew, or run without --reset.\n"), result.err());
+        assertRefused(result);
+        assertEquals(1, sandbox.exchanges().stream().filter(exchange -> exchange.path().startsWith("/api/")).count());
+    }
+
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void a_new_masked_branch_needs_no_reset(boolean isLost) {
+        sandbox.fail("POST", "/branch_anonymized$", isLost ? 1 : 0, Fault.resetAfter());
+        Cli.Result result = create("--reset");
+        assertEquals(0, result.exitCode(), result.err());
+        assertEquals(List.of(), requests("POST", "/restore$"));
+    }
+
+    @Test
+    void a_branch_that_must_not_be_lost_is_not_reset_though_it_is_masked() {
+        mask(RULES, true).state = "anonymized";
+        sandbox.neon().rename(Cli.BRANCH, SandboxAws.APP_ID + "-main");
+        Cli.Result result = create("--branch-name", "main", "--reset");
+        assertEquals(0, result.exitCode(), result.err());
+        assertTrue(result.out().contains("\nNot resetting it: 'main' is always kept.\n"), result.out());
+    }
+
+    @Test
+    void production_is_never_masked_and_its_build_does_not_fail_for_the_rules() throws IOException {
+        Files.writeString(rules, "no rules");
+        Cli.Result result = create("--branch-name", "main", "--production-branch", "main");
+        assertEquals(0, result.exitCode(), result.err());
+        assertEquals(Cli.written(sandbox, "production"), Files.readString(envFile));
+        assertEquals(List.of(), requests("POST|PATCH", ""));
+        // Its connection strings are the only ones that are asked for without a masking.
+        sandbox.forgetExchanges();
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"--dry-run", "--verbose"})
+    void reads_the_rules_before_anything_is_asked(String run) throws IOException {
+        Files.writeString(rules, "[{}]");
+        Cli.Result result = create(run);
+        assertEquals("neon-ci: Could not take masking rules from " + rules + ": rule 1 has no database_name in quotes; mend this, or name"
+                + " another file with --masking-rules.\n", result.err());
+        assertRefused(result);
+        assertEquals(List.of(), sandbox.exchanges());
+    }
+
+    @Test
+    void does_not_mask_a_branch_without_rows() throws IOException {
+        Cli.Result result = create("--schema-only");
+        assertEquals("neon-ci: Options '--schema-only' and '--masking-rules' exclude each other: a branch without rows has none to mask."
+                + " See 'neon-ci create-branch --help'.\n", result.err());
+        assertEquals(2, result.exitCode());
+        assertEquals(List.of(), sandbox.exchanges());
+    }
+
+    @Test
+    void a_dry_run_says_that_it_would_mask_and_does_not() {
+        String created = create("--dry-run").out();
+        assertTrue(created.startsWith("Would create Neon branch '" + Cli.BRANCH + "' from 'production', mask it, and write the "), created);
+        mask(RULES, false).state = "error";
+        String reused = create("--dry-run").out();
+        assertTrue(reused.startsWith("Would reuse Neon branch '" + Cli.BRANCH + "' (" + branch().id + "), and write the "), reused);
+        assertEquals(List.of(), requests("POST|PATCH", ""));
+    }
+
+    private Cli.Result create(String... more) {
+        return Cli.create(sandbox, envFile,
+                Stream.concat(Stream.of("--masking-rules", rules.toString()), Stream.of(more)).toArray(String[]::new));
+    }
+
+    /** Adds the build's branch as an anonymised one, as another run would have. */
+    private SandboxMasking mask(String rules, boolean isWanted) {
+        SandboxBranch branch = sandbox.neon().add(Cli.BRANCH);
+        branch.masking = new SandboxMasking(sandbox.neon(), branch,
+                Cli.json(rules).valueStream().map(SandboxMasking.Rule::of).toList(), isWanted);
+        return branch.masking;
+    }
+
+    private SandboxBranch branch() {
+        return sandbox.neon().branch(Cli.BRANCH);
+    }
+
+    private void assertRefused(Cli.Result result) throws IOException {
+        assertEquals(1, result.exitCode());
+        assertEquals(OLD, Files.readString(envFile));
+        assertFalse(result.out().contains("Wrote"), result.out());
+        assertTrue(sandbox.exchanges().stream().noneMatch(exchange -> exchange.path().endsWith("/connection_uri")));
+    }
+
+    private Exchange exchange(String method, String path) {
+        return sandbox.exchanges().stream()
+                .filter(exchange -> exchange.method().equals(method) && exchange.path().endsWith(path)).findFirst().orElseThrow();
+    }
+
+    /** Returns the status of each request to Neon with one of these methods and such a path. */
+    private List<Integer> requests(String methods, String path) {
+        return sandbox.exchanges().stream().filter(exchange -> exchange.method().matches(methods) && exchange.path().startsWith("/api/")
+                && Pattern.compile(path).matcher(exchange.path()).find()).map(Exchange::status).toList();
+    }
+}
