@@ -5,6 +5,8 @@ import java.net.URI;
 import java.net.URLEncoder;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import java.time.OffsetDateTime;
+import java.time.format.DateTimeParseException;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -584,11 +586,20 @@ final class NeonApi {
         return suspendTimeoutSeconds == 0 ? compute : compute.put("suspend_timeout_seconds", suspendTimeoutSeconds);
     }
 
+    /** Returns a time as Java writes it, or null for none. */
+    private static String time(String text) {
+        try {
+            return text == null ? null : OffsetDateTime.parse(text).toInstant().toString();
+        } catch (DateTimeParseException e) {
+            throw new Failure("Could not read a Neon branch: Neon's answer holds no time that makes sense; run again later.", e);
+        }
+    }
+
     private static Branch branch(JsonNode branch) {
         return new Branch(requireId(branch.path("id").asText(""), "read a Neon branch"), branch.path("name").asText(""),
                 branch.path("parent_id").asText(null), branch.path("current_state").asText("ready"),
                 branch.path("default").asBoolean(false), branch.path("protected").asBoolean(false),
-                branch.path("expires_at").asText(null), branch.path("init_source").asText("").equals("schema-only"),
+                time(branch.path("expires_at").asText(null)), branch.path("init_source").asText("").equals("schema-only"),
                 elements(branch.path("restricted_actions")).noneMatch(action -> action.path("name").asText("").equals("restore")));
     }
 

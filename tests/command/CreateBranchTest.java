@@ -142,6 +142,7 @@ class CreateBranchTest {
     @ParameterizedTest
     @CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
             GET  | /api/.*/branches$ | 204 | ``
+            GET  | /api/.*/branches$ | 200 | {"branches":[{"id":"br-a","name":"x","expires_at":"tomorrow"}]}
             GET  | /operations/         | 204 | ``
             GET  | /operations/         | 200 | {}
             GET  | /operations/         | 200 | {"operation":{"id":"a b","status":"running"}}
