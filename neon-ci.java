@@ -231,7 +231,6 @@ class CreateBranch implements Callable<Integer> {
     /** Null for a branch that is not to be masked. */
     private ArrayNode rules;
 
-    private boolean isCheckedOut;
     private NeonApi neon;
     private List<NeonApi.Branch> branches;
     private NeonApi.Branch parent;
@@ -239,9 +238,6 @@ class CreateBranch implements Callable<Integer> {
     @Override
     public Integer call() {
         check();
-        if (isCheckedOut) {
-            shared.say("Taking the Git branch that is checked out, '" + amplifyBranch + "'.");
-        }
         // Production's own database is never masked.
         rules = maskingRules == null || isProduction() ? null : MaskingRules.read(maskingRules);
         EnvFile.requireWinners(envFiles, variables());
@@ -538,10 +534,10 @@ class CreateBranch implements Callable<Integer> {
         shared.check();
         // A build says its branch itself; a checkout of its may be of no branch, or of another.
         boolean isBuild = shared.variable("CI") != null || shared.variable("AWS_JOB_ID") != null;
-        if (amplifyBranch == null && !isBuild) {
+        boolean isCheckedOut = amplifyBranch == null && !isBuild;
+        if (isCheckedOut) {
             amplifyBranch = GitBranch.checkedOut().orElseThrow(() -> shared.usage("Missing required option '--branch-name' (or the variable"
                     + " AWS_BRANCH), and no Git branch is checked out here."));
-            isCheckedOut = true;
         }
         shared.require(amplifyBranch, "--branch-name");
         String variable = "must be the name of a variable, such as DATABASE_URL";
@@ -558,6 +554,9 @@ class CreateBranch implements Callable<Integer> {
         }
         if (expiresIn != null && expiresIn.compareTo(LONGEST_LIFE) > 0) {
             throw shared.usage("Invalid value for option '--expires-in': Neon takes at most 30d.");
+        }
+        if (isCheckedOut) {
+            shared.say("Taking the Git branch that is checked out, '" + amplifyBranch + "'.");
         }
     }
 
