@@ -11,7 +11,9 @@ import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import org.junit.platform.engine.TestExecutionResult;
 import org.junit.platform.engine.discovery.ClassNameFilter;
 import org.junit.platform.engine.discovery.DiscoverySelectors;
@@ -38,7 +40,13 @@ class run {
         Path jar = Path.of(System.getProperty("java.class.path").split(File.pathSeparator)[0]);
         LauncherDiscoveryRequestBuilder request = LauncherDiscoveryRequestBuilder.request()
                 .selectors(DiscoverySelectors.selectClasspathRoots(Set.of(jar)))
-                .filters(ClassNameFilter.includeClassNamePatterns(classes.isEmpty() ? ".*Test" : String.join("|", classes)));
+                .filters(ClassNameFilter.includeClassNamePatterns(classes.isEmpty() ? ".*Test" : String.join("|", classes)))
+                // The tests wait more than they work. Two classes at once is what two cores carry.
+                .configurationParameters(Map.of("junit.jupiter.execution.parallel.enabled", "true",
+                        "junit.jupiter.execution.parallel.mode.classes.default", "concurrent",
+                        "junit.jupiter.execution.parallel.config.strategy", "fixed",
+                        "junit.jupiter.execution.parallel.config.fixed.parallelism", "2",
+                        "junit.jupiter.execution.parallel.config.fixed.max-pool-size", "2"));
         if (isFast) {
             System.err.println("Leaving out the slow tests.");
             request.filters(TagFilter.excludeTags("slow"));
@@ -56,15 +64,15 @@ class run {
         return summary.getSummary();
     }
 
-    /** Says which class is at work, what was skipped and why, and what failed. */
+    /** Says which class has ended, what was skipped and why, and what failed. */
     private static final class Progress implements TestExecutionListener {
 
-        private long start;
+        private final Map<String, Long> starts = new ConcurrentHashMap<>();
 
         @Override
         public void executionStarted(TestIdentifier test) {
             if (isClass(test)) {
-                start = System.nanoTime();
+                starts.put(test.getUniqueId(), System.nanoTime());
             }
         }
 
@@ -76,6 +84,7 @@ class run {
         @Override
         public void executionFinished(TestIdentifier test, TestExecutionResult result) {
             if (isClass(test)) {
+                long start = starts.get(test.getUniqueId());
                 System.err.printf("%s, %.1f s%n", test.getDisplayName(), (System.nanoTime() - start) / 1e9);
             }
             if (result.getStatus() == TestExecutionResult.Status.ABORTED) {
