@@ -73,7 +73,7 @@ final class Aws {
     record AmplifyBranch(String name, String sourceBranch) {
     }
 
-    /** The SDK's own three or four, with their random pauses, may be over in a tenth of a second; six outlast a short outage. */
+    /** The SDK's own three or four may be over in a tenth of a second; six, with pauses of half their length at least, take over one. */
     private static final int TRIES = 6;
     private static final Duration LONGEST_EXCHANGE = Duration.ofSeconds(10);
 
@@ -310,7 +310,7 @@ final class Aws {
 
     /** Pauses that grow from this one, up to the SDK's own longest, and that are said. */
     private BackoffStrategy pauses(Duration first) {
-        BackoffStrategy growing = BackoffStrategy.exponentialDelay(first, Duration.ofSeconds(20));
+        BackoffStrategy growing = BackoffStrategy.exponentialDelayHalfJitter(first, Duration.ofSeconds(20));
         return attempt -> {
             Duration pause = growing.computeDelay(attempt);
             if (pause.toMillis() > 1000) {

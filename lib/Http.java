@@ -341,7 +341,9 @@ final class Http {
      */
     boolean pauseBeforeNext(int attempt, Answer answer) {
         long longest = Math.min(FIRST_PAUSE_MILLIS << Math.min(attempt, 10), LONGEST_PAUSE_MILLIS);
-        Duration pause = Duration.ofMillis(ThreadLocalRandom.current().nextLong(1, longest + 1));
+        // With luck random pauses could all be over in no time, and an outage would not.
+        long least = answer.isOutcomeUnknown() ? longest / 2 : 1;
+        Duration pause = Duration.ofMillis(ThreadLocalRandom.current().nextLong(least, longest + 1));
         pause = answer.retryAfter() == null ? pause : pause.plus(answer.retryAfter());
         String why = switch (answer.status()) {
             case NONE -> "Neon did not answer (" + answer.reason() + ")";
