@@ -221,7 +221,16 @@ final class EnvFile {
         for (Map.Entry<String, String> entry : left.entrySet()) {
             merged.append(entry(entry.getKey(), entry.getValue(), openQuotes)).append('\n');
         }
+        requireFound(merged.toString(), entries.keySet());
         return merged.toString();
+    }
+
+    /** What was replaced may have held the end of another value, which then goes on to the next quote of its kind. */
+    private static void requireFound(String merged, Set<String> keys) {
+        List<String> found = parse(merged, keys).stream().filter(Part::isSet).map(Part::key).toList();
+        keys.stream().filter(key -> !found.contains(key)).findFirst().ifPresent(key -> {
+            throw new Failure("a quote that is opened before " + key + " and not closed would take it in");
+        });
     }
 
     /**

@@ -177,6 +177,7 @@ class EnvFileTest {
             URL="old" export B=1      | line 1 goes on after the value of URL; put what follows on its own line
             URL=old; B=1              | line 1 goes on after the value of URL; put what follows on its own line
             URL='old'&& B=1           | line 1 goes on after the value of URL; put what follows on its own line
+            A="\\nURL=x="old"\\nA="     | a quote that is opened before URL and not closed would take it in
             A="b\\nB='c\\nURL=old       | values before URL open quotes of both kinds and do not close them
             """)
     void refuses_a_file_in_which_something_would_be_lost(String before, String reason) {
