@@ -237,13 +237,7 @@ final class Aws {
                 String next = token;
                 ListBranchesResponse page = ask(() -> amplify.listBranches(request -> request.appId(appId).maxResults(50)
                         .nextToken(next)));
-                // The SDK would take a page without a list for an empty one, and a clean-up all branches for orphans.
-                if (!page.hasBranches()) {
-                    throw new Failure("Could not " + what + ": AWS's answer holds no list; run again later.");
-                }
-                if (page.branches().stream().anyMatch(branch -> branch.branchName() == null || branch.branchName().isBlank())) {
-                    throw new Failure("Could not " + what + ": AWS's answer holds a branch without a name; run again later.");
-                }
+                requireList(page, what);
                 page.branches().forEach(branch -> branches.add(new AmplifyBranch(branch.branchName(), branch.sourceBranch())));
                 token = page.nextToken() == null ? "" : page.nextToken();
                 if (!token.isEmpty() && !tokens.add(token)) {
@@ -261,6 +255,16 @@ final class Aws {
             });
         }
         return branches;
+    }
+
+    /** The SDK would take a page without a list for an empty one, and a clean-up all branches for orphans. */
+    private static void requireList(ListBranchesResponse page, String what) {
+        if (!page.hasBranches()) {
+            throw new Failure("Could not " + what + ": AWS's answer holds no list; run again later.");
+        }
+        if (page.branches().stream().anyMatch(branch -> branch.branchName() == null || branch.branchName().isBlank())) {
+            throw new Failure("Could not " + what + ": AWS's answer holds a branch without a name; run again later.");
+        }
     }
 
     private <B extends AwsClientBuilder<B, C> & AwsSyncClientBuilder<B, C>, C> B configure(B builder, String service) {

@@ -118,7 +118,8 @@ record CleanupPlan(List<NeonApi.Branch> remove, List<NeonApi.Branch> expiring, L
      */
     void requireAtMost(int max) {
         if (remove.size() > max) {
-            throw new Failure("Nothing was deleted: " + remove.size() + (remove.size() == 1 ? " orphan is" : " orphans are") + " more than --max-deletions " + max
+            throw new Failure("Nothing was deleted: " + remove.size() + (remove.size() == 1 ? " orphan is" : " orphans are")
+                    + " more than --max-deletions " + max
                     + " allows; look at them with --dry-run, then run again with --max-deletions " + remove.size() + ".");
         }
     }
