@@ -44,7 +44,6 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
-import java.time.temporal.ChronoUnit;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -173,8 +172,6 @@ class NeonCi implements Callable<Integer> {
                 + " connection strings to .env.")
 class CreateBranch implements Callable<Integer> {
 
-    private static final Duration LONGEST_LIFE = Duration.ofDays(30);
-
     @Mixin
     private SharedOptions shared;
 
@@ -272,7 +269,7 @@ class CreateBranch implements Callable<Integer> {
         NeonApi.Branch source = existing.orElse(parent);
         Login login = login(source);
         Optional<NeonApi.Masking> masking = existing.flatMap(this::masking);
-        boolean isMasked = masking.isEmpty() || masking.get().state().equals(NeonApi.Masking.DONE);
+        boolean isMasked = masking.isEmpty() || masking.get().isDone();
         if (existing.isPresent() && isMasked && isAnyVariableSet()) {
             requireOwn(entries(source, compute(source), login));
         }
@@ -282,7 +279,7 @@ class CreateBranch implements Callable<Integer> {
                 : "create Neon branch '" + name + "' from '" + source.name() + "'" + (rules == null ? "" : ", mask it");
         shared.say("Would " + doing + ", and write the connection strings of role '" + login.role() + "' and database '"
                 + login.database() + "' to " + String.join(", ", envFiles) + ".");
-        NeonApi.Branch planned = existing.orElse(new NeonApi.Branch(null, name, parent.id(), "", false, false, null, false, true));
+        NeonApi.Branch planned = existing.orElse(planned(name));
         report(planned, false, expiry(planned));
     }
 
@@ -291,7 +288,7 @@ class CreateBranch implements Callable<Integer> {
         if (roleName != null || databaseName != null) {
             login(parent);
         }
-        String expiresAt = expiry(new NeonApi.Branch("", name, parent.id(), "", false, false, null, false, true));
+        String expiresAt = expiry(planned(name));
         var request = new NeonApi.BranchRequest(name, parent.id(), schemaOnly, expiresAt, suspendTimeout, origin());
         Optional<NeonApi.NewBranch> made = rules == null ? neon.createProjectBranch(request)
                 : neon.createProjectBranchAnonymized(request, rules);
@@ -343,7 +340,7 @@ class CreateBranch implements Callable<Integer> {
     /** Sees to it that nobody is handed unmasked rows: those of a branch that is to be masked, or that somebody has had masked. */
     private void requireMasked(NeonApi.Branch branch) {
         masking(branch).ifPresent(found -> {
-            boolean isMasked = found.state().equals(NeonApi.Masking.DONE);
+            boolean isMasked = found.isDone();
             if (rules != null && (isMasked ? !hasRules(branch) : found.hasStopped())) {
                 // With the rules of the file: Neon may have made the branch and refused one of them, or the file was mended since.
                 neon.updateMaskingRules(branch.id(), rules, found);
@@ -380,7 +377,8 @@ class CreateBranch implements Callable<Integer> {
     }
 
     private void sayReuse(NeonApi.Branch branch) {
-        String made = branch.parentId() == null ? "" : ", made from '" + nameOf(branch.parentId()) + "'";
+        String made = branch.parentId() == null ? ""
+                : ", made from '" + byId(branch.parentId()).map(NeonApi.Branch::name).orElse(branch.parentId()) + "'";
         boolean isFromElsewhere = parentBranch != null && !parent.id().equals(branch.parentId()) && resetSource(branch).isEmpty();
         shared.say("Reusing " + named(branch) + made + (branch.isSchemaOnly() ? ", without its parent's data" : "")
                 + (isFromElsewhere ? ", not from '" + parent.name() + "'"
@@ -396,8 +394,7 @@ class CreateBranch implements Callable<Integer> {
         if (branch.parentId() == null) {
             throw new Failure("Could not reset Neon branch '" + branch.name() + "': it has no parent; run without --reset.");
         }
-        return Optional.of(parentBranch != null ? parent
-                : branches.stream().filter(other -> other.id().equals(branch.parentId())).findFirst().orElse(parent));
+        return Optional.of(parentBranch != null ? parent : byId(branch.parentId()).orElse(parent));
     }
 
     private boolean reset(NeonApi.Branch branch) {
@@ -417,9 +414,9 @@ class CreateBranch implements Callable<Integer> {
         if (isProduction()) {
             return branch.expiresAt();
         }
-        // Neon takes whole seconds, and lets no branch with children expire.
+        // Neon lets no branch with children expire.
         boolean canExpire = expiresIn != null && protection().reason(branch).isEmpty() && !hasChild(branch);
-        return canExpire ? shared.start.plus(expiresIn).truncatedTo(ChronoUnit.SECONDS).toString() : null;
+        return canExpire ? shared.expiry(expiresIn) : null;
     }
 
     private void setExpiry(NeonApi.Branch branch) {
@@ -552,9 +549,7 @@ class CreateBranch implements Callable<Integer> {
         if (schemaOnly && maskingRules != null) {
             throw shared.usage("Options '--schema-only' and '--masking-rules' exclude each other: a branch without rows has none to mask.");
         }
-        if (expiresIn != null && expiresIn.compareTo(LONGEST_LIFE) > 0) {
-            throw shared.usage("Invalid value for option '--expires-in': Neon takes at most 30d.");
-        }
+        shared.requireExpiry(expiresIn, "--expires-in");
         if (isCheckedOut) {
             shared.say("Taking the Git branch that is checked out, '" + amplifyBranch + "'.");
         }
@@ -577,12 +572,17 @@ class CreateBranch implements Callable<Integer> {
         return branches.stream().anyMatch(other -> other.parentId() != null && other.parentId().equals(branch.id()));
     }
 
-    private String nameOf(String branchId) {
-        return branches.stream().filter(branch -> branch.id().equals(branchId)).map(NeonApi.Branch::name).findFirst().orElse(branchId);
+    /** Returns a branch that is yet to be made. */
+    private NeonApi.Branch planned(String name) {
+        return new NeonApi.Branch(null, name, parent.id(), "", false, false, null, false, true);
+    }
+
+    private Optional<NeonApi.Branch> byId(String branchId) {
+        return branches.stream().filter(branch -> branch.id().equals(branchId)).findFirst();
     }
 
     private static String named(NeonApi.Branch branch) {
-        return "Neon branch '" + branch.name() + "' (" + branch.id() + ")";
+        return "Neon branch " + branch.label();
     }
 
     private void report(NeonApi.Branch branch, boolean isCreated, String expiresAt) {
@@ -598,8 +598,6 @@ class CreateBranch implements Callable<Integer> {
         description = "Deletes the Neon branches of this Amplify app whose Amplify branch is gone. Only branches named <app-id>-... are"
                 + " looked at; live, default, protected and parent branches stay. Deletion is permanent.")
 class CleanupBranches implements Callable<Integer> {
-
-    private static final Duration LONGEST_GRACE = Duration.ofDays(30);
 
     @Mixin
     private SharedOptions shared;
@@ -661,9 +659,9 @@ class CleanupBranches implements Callable<Integer> {
         return shared.appId.equals(shared.variable("AWS_APP_ID")) ? shared.variable("AWS_BRANCH") : null;
     }
 
-    /** Returns when orphans are to expire, in the whole seconds that Neon takes; null when they are to be deleted. */
+    /** Returns when orphans are to expire; null when they are to be deleted. */
     private String expiresAt() {
-        return grace == null ? null : shared.start.plus(grace).truncatedTo(ChronoUnit.SECONDS).toString();
+        return grace == null ? null : shared.expiry(grace);
     }
 
     /** A glob that fits nothing may be a mistake, and what it was to keep is in danger. */
@@ -677,9 +675,7 @@ class CleanupBranches implements Callable<Integer> {
         if (maxDeletions < 0) {
             throw shared.usage("Invalid value for option '--max-deletions': it must not be negative.");
         }
-        if (grace != null && grace.compareTo(LONGEST_GRACE) > 0) {
-            throw shared.usage("Invalid value for option '--grace': Neon takes at most 30d.");
-        }
+        shared.requireExpiry(grace, "--grace");
         // Read literally, as globs here are, these would fit no branch, and what they are to keep would be deleted.
         keep.forEach(glob -> shared.matching("[^!\\[\\]{},|\\\\][^\\[\\]{},|\\\\]*", glob, "--keep",
                 "must be a glob of * and ? alone, one for each --keep; write ? for any of [ ] { } , | \\"));

@@ -55,10 +55,14 @@ final class NeonApi {
      * @param message what Neon says of it, which can be shown
      */
     record Masking(String state, String message) {
-        static final String DONE = "anonymized";
+        private static final String DONE = "anonymized";
         private static final String NOT_BEGUN = "initialized";
         private static final String FAILED = "error";
         private static final String HOPELESS = "initialization_error";
+
+        boolean isDone() {
+            return state.equals(DONE);
+        }
 
         /** Tells whether it does not go on before somebody begins it, as one may from here. */
         boolean hasStopped() {

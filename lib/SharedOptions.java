@@ -3,6 +3,7 @@ import java.net.URI;
 import java.net.URISyntaxException;
 import java.time.Duration;
 import java.time.Instant;
+import java.time.temporal.ChronoUnit;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -23,6 +24,8 @@ import picocli.CommandLine.TypeConversionException;
 class SharedOptions {
 
     enum Output { text, json }
+
+    private static final Duration LONGEST_LIFE = Duration.ofDays(30);
 
     /** The variables that stand in for an option that is left out; the first that is not blank counts. */
     private static final Map<String, List<String>> VARIABLES = Map.of(
@@ -107,7 +110,9 @@ class SharedOptions {
         matching("d[a-z0-9]{1,19}", appId, "--app-id", "must be an Amplify app id such as d1a2b3c4d5");
         require(projectId, "--neon-project-id");
         matching(NeonApi.ID.pattern(), projectId, "--neon-project-id", "must be a Neon project id such as quiet-river-12345678");
-        matching("[a-z0-9-]+", region == null ? "none" : region, "--region", "must be an AWS region such as eu-west-1");
+        if (region != null) {
+            matching("[a-z0-9-]+", region, "--region", "must be an AWS region such as eu-west-1");
+        }
         address(apiHost, "option '--api-host'");
         for (String variable : List.of("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SSM", "AWS_ENDPOINT_URL_AMPLIFY")) {
             if (variable(variable) != null) {
@@ -184,6 +189,18 @@ class SharedOptions {
         if (!value.matches(pattern)) {
             throw usage("Invalid value for option '" + option + "': it " + demand + ".");
         }
+    }
+
+    /** Refuses a time to expire in that Neon would not take; null is none. */
+    void requireExpiry(Duration time, String option) {
+        if (time != null && time.compareTo(LONGEST_LIFE) > 0) {
+            throw usage("Invalid value for option '" + option + "': Neon takes at most 30d.");
+        }
+    }
+
+    /** Returns when this time after the run's start is over, RFC 3339, in the whole seconds that Neon takes. */
+    String expiry(Duration time) {
+        return start.plus(time).truncatedTo(ChronoUnit.SECONDS).toString();
     }
 
     /** Returns a variable's value, or null when it is not set or blank, which counts as not set. */
