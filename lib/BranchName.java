@@ -25,7 +25,7 @@ final class BranchName {
      * too long is cut and ends in a hash of the whole, so that two long branches with the same beginning stay apart.
      */
     static String of(String appId, String amplifyBranch) {
-        String name = prefix(appId) + amplifyBranch;
+        String name = whole(appId, amplifyBranch);
         if (bytes(name) <= MAX_BYTES) {
             return name;
         }
@@ -40,6 +40,11 @@ final class BranchName {
             beginning.appendCodePoint(codePoint);
         }
         return beginning + ending;
+    }
+
+    /** Returns the name likewise, however long it is. */
+    static String whole(String appId, String amplifyBranch) {
+        return prefix(appId) + amplifyBranch;
     }
 
     /** Tells whether a Neon branch of this name belongs to the app. Everything else in the project is someone else's. */

@@ -39,7 +39,8 @@ final class Protection {
         this.appId = appId;
         this.productionBranch = productionBranch;
         this.live = new HashSet<>();
-        live.forEach(branch -> this.live.add(folded(BranchName.of(appId, branch))));
+        // A long name may also be there whole, from before there was a limit by bytes.
+        live.forEach(branch -> this.live.addAll(List.of(folded(BranchName.of(appId, branch)), folded(BranchName.whole(appId, branch)))));
         this.keep = keep;
     }
 

@@ -190,6 +190,13 @@ class CleanupPlanTest {
                 .orElse("not mentioned");
     }
 
+    @Test
+    void keeps_a_long_branch_that_neon_has_by_its_whole_name() {
+        List<NeonApi.Branch> branches = List.of(neonBranch("d1-" + "日".repeat(100)));
+        assertEquals(List.of(), CleanupPlan.of(APP, branches, amplifyBranches("日".repeat(100)), null, null, List.of()).remove());
+        assertEquals(branches, CleanupPlan.of(APP, branches, amplifyBranches("日".repeat(101)), null, null, List.of()).remove());
+    }
+
     private static NeonApi.Branch neonBranch(String text) {
         String[] parts = text.split("<");
         String[] nameAndDay = parts[0].replaceAll("[!*]$", "").split("@");
