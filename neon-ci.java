@@ -3,9 +3,11 @@
 //DESCRIPTION Gives every AWS Amplify branch its own Neon Postgres branch
 
 // A run lives for a second. It begins with a small heap, which keeps it small at no cost in time, compiles each method once and quickly
-// (a machine that is no server also gets the collector that starts fastest, unless the user has chosen another), and lets what the JVM
-// has to say go to stderr, since stdout is ours.
-//RUNTIME_OPTIONS -Xms24m -XX:TieredStopAtLevel=1 -XX:+NeverActAsServerClassMachine -Xlog:disable -Xlog:all=error:stderr
+// (a machine that is no server also gets the collector that starts fastest, unless the user has chosen another), does not prove the
+// bytecode of the compiler and of the libraries once more, a seventh of its time, and lets what the JVM has to say go to stderr, since
+// stdout is ours. A Java that does not know one of these runs without it.
+//RUNTIME_OPTIONS -XX:+IgnoreUnrecognizedVMOptions -Xms24m -XX:TieredStopAtLevel=1 -XX:+NeverActAsServerClassMachine
+//RUNTIME_OPTIONS -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote -Xlog:disable -Xlog:all=error:stderr
 
 // The compiler's own JVM is tuned likewise; strings that are put together without a call to the runtime's linker start faster.
 //COMPILE_OPTIONS -encoding UTF-8 -XDstringConcat=inline -J-XX:TieredStopAtLevel=1 -J-XX:+NeverActAsServerClassMachine

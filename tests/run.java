@@ -44,6 +44,7 @@ class run {
                 // The tests wait more than they work. Two classes at once is what two cores carry.
                 .configurationParameters(Map.of("junit.jupiter.execution.parallel.enabled", "true",
                         "junit.jupiter.execution.parallel.mode.classes.default", "concurrent",
+                        "junit.jupiter.execution.parallel.config.executor-service", "WORKER_THREAD_POOL",
                         "junit.jupiter.execution.parallel.config.strategy", "fixed",
                         "junit.jupiter.execution.parallel.config.fixed.parallelism", "2",
                         "junit.jupiter.execution.parallel.config.fixed.max-pool-size", "2"));

@@ -8,6 +8,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
+import java.util.stream.Collectors;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -42,15 +43,15 @@ class TerminalTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"-XX:+UseSerialGC", "-XX:+UseParallelGC", "-XX:+UseG1GC", "-XX:+UseZGC"})
-    void a_user_may_choose_the_collector(String collector) throws IOException {
-        String header = Files.readAllLines(Path.of("neon-ci.java")).stream().filter(line -> line.startsWith("//RUNTIME_OPTIONS ")).findFirst()
-                .orElseThrow();
-        String command = String.join(" ", Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                header.replaceFirst("\\S+ ", ""), "-cp", System.getProperty("java.class.path"), "NeonCi --version");
-        Shell.Result result = Shell.run(folder, Map.of("JAVA_TOOL_OPTIONS", collector), "/bin/sh", "-c", command);
+    @ValueSource(strings = {"-XX:+UseSerialGC", "-XX:+UseParallelGC", "-XX:+UseG1GC", "-XX:+UseZGC", "-XX:+AnOptionOfAnotherJava"})
+    void a_user_may_choose_options_of_the_jvm(String option) throws IOException {
+        String header = Files.readAllLines(Path.of("neon-ci.java")).stream().filter(line -> line.startsWith("//RUNTIME_OPTIONS "))
+                .map(line -> line.replaceFirst("\\S+ ", "")).collect(Collectors.joining(" "));
+        String command = String.join(" ", Path.of(System.getProperty("java.home"), "bin", "java").toString(), header, "-cp",
+                System.getProperty("java.class.path"), "NeonCi --version");
+        Shell.Result result = Shell.run(folder, Map.of("JAVA_TOOL_OPTIONS", option), "/bin/sh", "-c", command);
         assertEquals("neon-ci 1.0.0\n", result.out());
-        assertEquals("Picked up JAVA_TOOL_OPTIONS: " + collector + "\n", result.err());
+        assertEquals("Picked up JAVA_TOOL_OPTIONS: " + option + "\n", result.err());
         assertEquals(0, result.exitCode());
     }
 
