@@ -531,14 +531,8 @@ class CreateBranch implements Callable<Integer> {
 
     private void check() {
         shared.check();
-        // A build says its branch itself; a checkout of its may be of no branch, or of another.
-        boolean isBuild = shared.variable("CI") != null || shared.variable("AWS_JOB_ID") != null;
-        boolean isCheckedOut = amplifyBranch == null && !isBuild;
-        if (isCheckedOut) {
-            amplifyBranch = GitBranch.checkedOut().orElseThrow(() -> shared.usage("Missing required option '--branch-name' (or the variable"
-                    + " AWS_BRANCH), and no Git branch is checked out here."));
-        }
-        shared.require(amplifyBranch, "--branch-name");
+        boolean isCheckedOut = amplifyBranch == null;
+        checkBranch();
         String variable = "must be the name of a variable, such as DATABASE_URL";
         shared.matching("[A-Za-z_][A-Za-z0-9_]*", envVar, "--env-var", variable);
         shared.matching("[A-Za-z_][A-Za-z0-9_]*", variables().get(1), "--unpooled-env-var", variable);
@@ -554,6 +548,22 @@ class CreateBranch implements Callable<Integer> {
         shared.requireExpiry(expiresIn, "--expires-in");
         if (isCheckedOut) {
             shared.say("Taking the Git branch that is checked out, '" + amplifyBranch + "'.");
+        }
+    }
+
+    private void checkBranch() {
+        // A build says its branch itself; a checkout of its may be of no branch, or of another.
+        boolean isBuild = shared.variable("CI") != null || shared.variable("AWS_JOB_ID") != null;
+        if (amplifyBranch == null && !isBuild) {
+            amplifyBranch = GitBranch.checkedOut().orElseThrow(() -> shared.usage("Missing required option '--branch-name' (or the variable"
+                    + " AWS_BRANCH), and no Git branch is checked out here."));
+        }
+        shared.require(amplifyBranch, "--branch-name");
+        String name = BranchName.of(shared.appId, amplifyBranch);
+        int length = name.codePointCount(0, name.length());
+        if (length > BranchName.LONGEST && !isProduction()) {
+            throw shared.usage("Invalid value for option '--branch-name': with '" + shared.appId + "-' before it, it has " + length
+                    + " characters, and Neon takes at most " + BranchName.LONGEST + " for a branch.");
         }
     }
 

@@ -1,5 +1,4 @@
 import java.text.Normalizer;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
@@ -38,9 +37,7 @@ final class Protection {
     Protection(String appId, String productionBranch, Set<String> live, List<String> keep) {
         this.appId = appId;
         this.productionBranch = productionBranch;
-        this.live = new HashSet<>();
-        // A long name may also be there whole, from before there was a limit by bytes.
-        live.forEach(branch -> this.live.addAll(List.of(folded(BranchName.of(appId, branch)), folded(BranchName.whole(appId, branch)))));
+        this.live = live.stream().map(branch -> folded(BranchName.of(appId, branch))).collect(Collectors.toSet());
         this.keep = keep;
     }
 
@@ -71,10 +68,8 @@ final class Protection {
 
     /** Tells whether a glob fits the Amplify branch that a Neon branch of the app was made for. */
     static boolean fits(String appId, String glob, String neonBranch) {
-        Optional<String> beginning = BranchName.beginning(appId, neonBranch);
-        // Of a long name Neon has only the beginning. A glob that may fit the whole keeps the branch: the safe side.
-        return matches(glob, BranchName.amplifyBranch(appId, neonBranch), false)
-                || beginning.isPresent() && matches(glob, beginning.get(), true);
+        String amplifyBranch = BranchName.amplifyBranch(appId, neonBranch);
+        return matches(glob, amplifyBranch) || matches(folded(glob), folded(amplifyBranch));
     }
 
     /**
@@ -85,24 +80,17 @@ final class Protection {
         return Normalizer.normalize(name.toUpperCase(Locale.ROOT).toLowerCase(Locale.ROOT), Normalizer.Form.NFC);
     }
 
-    private static boolean matches(String glob, String text, boolean goesOn) {
-        return matchesAsIs(glob, text, goesOn) || matchesAsIs(folded(glob), folded(text), goesOn);
-    }
-
     /**
      * A glob reads every character but {@code *} and {@code ?} as itself, and {@code *} reaches across slashes: the safe side. What
      * stands between two stars is looked for where it first fits and nowhere else, since trying every place takes for ever.
-     *
-     * @param goesOn whether the text is only the beginning of what the glob may match
      */
-    private static boolean matchesAsIs(String glob, String text, boolean goesOn) {
+    private static boolean matches(String glob, String text) {
         String[] parts = glob.split("\\*+", -1);
         StringBuilder pattern = new StringBuilder(literal(parts[0]));
         for (int i = 1; i < parts.length; i++) {
             pattern.append(i < parts.length - 1 ? "(?>.*?" + literal(parts[i]) + ")" : ".*" + literal(parts[i]));
         }
-        Matcher matcher = Pattern.compile(pattern.toString(), Pattern.DOTALL).matcher(text);
-        return matcher.matches() || goesOn && matcher.hitEnd();
+        return Pattern.compile(pattern.toString(), Pattern.DOTALL).matcher(text).matches();
     }
 
     private static String literal(String part) {

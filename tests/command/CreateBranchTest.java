@@ -407,12 +407,19 @@ class CreateBranchTest {
         assertEquals(2, sandbox.neon().branches().size());
     }
 
-    @Test
-    void takes_a_branch_of_the_longest_name_that_amplify_allows() {
-        for (String run : List.of("new", "reused")) {
-            assertEquals(0, create("--branch-name", "x".repeat(255)).exitCode(), run);
-        }
-        assertEquals(2, sandbox.neon().branches().size());
+    /** Neon takes 256 characters, of which the app's id and a hyphen are the first. */
+    @ParameterizedTest
+    @ValueSource(strings = {"x", "日", "😀"})
+    void takes_a_branch_of_the_longest_name_that_neon_takes_and_refuses_a_longer_one(String character) {
+        int room = 256 - SandboxAws.APP_ID.length() - 1;
+        assertEquals(0, create("--branch-name", character.repeat(room)).exitCode());
+        int requests = sandbox.exchanges().size();
+        Cli.Result result = create("--branch-name", character.repeat(room + 1));
+        assertEquals("neon-ci: Invalid value for option '--branch-name': with '" + SandboxAws.APP_ID + "-' before it, it has 257 characters,"
+                + " and Neon takes at most 256 for a branch. See 'neon-ci create-branch --help'.\n", result.err());
+        assertEquals(2, result.exitCode());
+        assertEquals(requests, sandbox.exchanges().size());
+        assertEquals(0, create("--branch-name", character.repeat(room + 1), "--production-branch", character.repeat(room + 1)).exitCode());
     }
 
     @Test

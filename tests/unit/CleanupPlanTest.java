@@ -136,24 +136,6 @@ class CleanupPlanTest {
     }
 
     @Test
-    void knows_the_neon_branch_of_an_amplify_branch_with_a_name_too_long_for_neon() {
-        String name = "x".repeat(255);
-        NeonApi.Branch branch = neonBranch(BranchName.of(APP, name));
-        assertEquals(List.of(), CleanupPlan.of(APP, List.of(branch), amplifyBranches(name), null, null, List.of()).remove());
-        assertEquals(List.of(), CleanupPlan.of(APP, List.of(branch), amplifyBranches("main"), null, null, List.of(name)).remove());
-        assertEquals(List.of(branch), CleanupPlan.of(APP, List.of(branch), amplifyBranches(name + "y"), null, null, List.of()).remove());
-    }
-
-    @ParameterizedTest
-    @CsvSource({"release/*, true", "*-final, true", "*x-fina?, true", "*, true", "release/?*y?*, true", "*release/1, true",
-            "hotfix/*, false", "release/1, false", "release/?1*, false"})
-    void keeps_a_shortened_name_if_a_glob_may_fit_the_whole(String glob, boolean keeps) {
-        NeonApi.Branch branch = neonBranch(BranchName.of(APP, "release/" + "x".repeat(250) + "-final"));
-        assertEquals(keeps ? List.of() : List.of(branch),
-                CleanupPlan.of(APP, List.of(branch), amplifyBranches("main"), null, null, List.of(glob)).remove());
-    }
-
-    @Test
     void a_glob_of_many_stars_does_not_take_for_ever() {
         List<NeonApi.Branch> branches = List.of(neonBranch("d1-" + "a".repeat(200)));
         assertEquals(branches, assertTimeoutPreemptively(Duration.ofMinutes(1), () -> CleanupPlan.of(APP, branches, amplifyBranches("main"),
@@ -188,13 +170,6 @@ class CleanupPlanTest {
     private static String kept(CleanupPlan plan, NeonApi.Branch branch) {
         return plan.kept().stream().filter(kept -> kept.branch().equals(branch)).map(CleanupPlan.Kept::reason).findFirst()
                 .orElse("not mentioned");
-    }
-
-    @Test
-    void keeps_a_long_branch_that_neon_has_by_its_whole_name() {
-        List<NeonApi.Branch> branches = List.of(neonBranch("d1-" + "日".repeat(100)));
-        assertEquals(List.of(), CleanupPlan.of(APP, branches, amplifyBranches("日".repeat(100)), null, null, List.of()).remove());
-        assertEquals(branches, CleanupPlan.of(APP, branches, amplifyBranches("日".repeat(101)), null, null, List.of()).remove());
     }
 
     private static NeonApi.Branch neonBranch(String text) {
