@@ -86,21 +86,11 @@ final class NeonApi {
     /** A change that was not made for now, as far as is known. Whether it is still wanted may have changed before another try. */
     static final class NotNow extends Failure {
 
-        private final transient Http.Answer answer;
+        final transient Http.Answer answer;
 
         private NotNow(Http.Answer answer, Failure cause) {
             super(cause.getMessage(), cause);
             this.answer = answer;
-        }
-
-        /** Tells whether Neon may have made the change all the same. */
-        boolean isOutcomeUnknown() {
-            return answer.isOutcomeUnknown();
-        }
-
-        /** Returns the pause that Neon asks for. */
-        Duration pause() {
-            return answer.retryAfter() == null ? Duration.ZERO : answer.retryAfter();
         }
     }
 
@@ -142,10 +132,6 @@ final class NeonApi {
             ^422.*expir -> a branch that expires can have no children: name another with --parent-branch
              -> change what was asked for, or ask Neon's support about the request
             """;
-
-    /** When a wait is said for the first time, and how often then; each new branch takes a moment, which is not worth a line. */
-    private static final Duration FIRST_LINE = Duration.ofSeconds(1);
-    private static final Duration BETWEEN_LINES = Duration.ofSeconds(3);
 
     private final Http http;
     private final URI host;
@@ -191,7 +177,7 @@ final class NeonApi {
         JsonNode page;
         do {
             // Neon's default order, by time of update, changes while one pages through it.
-            page = get("/branches", "?sort_by=created_at&sort_order=asc&limit=" + BRANCHES_A_PAGE
+            page = get("/branches?sort_by=created_at&sort_order=asc&limit=" + BRANCHES_A_PAGE
                     + (cursor.isEmpty() ? "" : "&cursor=" + encode(cursor)), what);
             if (!page.path("branches").isArray()) {
                 throw new Failure("Could not " + what + ": Neon's answer holds no list; run again later.");
@@ -209,7 +195,7 @@ final class NeonApi {
 
     /** Reads a branch by its id. */
     Branch getProjectBranch(String branchId) {
-        return branch(get("/branches/" + branchId, "", "read Neon branch " + branchId).path("branch"));
+        return branch(get("/branches/" + branchId, "read Neon branch " + branchId).path("branch"));
     }
 
     /**
@@ -234,7 +220,7 @@ final class NeonApi {
     }
 
     private Optional<NewBranch> createBranch(String path, BranchRequest request, ObjectNode body) {
-        return create(path, body, "create Neon branch '" + request.name() + "' in project " + project,
+        return change("POST", path, body, "create Neon branch '" + request.name() + "' in project " + project,
                 () -> findBranch(request.name()).isPresent())
                 .map(answer -> new NewBranch(branch(answer.path("branch")), operations(answer), readWriteCompute(answer),
                         names(answer.path("roles")), names(answer.path("databases"))));
@@ -262,7 +248,7 @@ final class NeonApi {
      * @throws Failure if that cannot be told
      */
     Optional<Masking> getAnonymizedBranchStatus(String branchId) {
-        Http.Answer answer = http.send("GET", path("/branches/" + branchId + "/anonymized_status"), "", null, null);
+        Http.Answer answer = http.send("GET", path("/branches/" + branchId + "/anonymized_status"), null, null);
         if (isNotThere(answer)) {
             return Optional.empty();
         }
@@ -272,7 +258,7 @@ final class NeonApi {
 
     /** Lists the rules that a branch is masked by. */
     List<JsonNode> getMaskingRules(String branchId) {
-        return elements(get("/branches/" + branchId + "/masking_rules", "", "list the masking rules of Neon branch " + branchId)
+        return elements(get("/branches/" + branchId + "/masking_rules", "list the masking rules of Neon branch " + branchId)
                 .path("masking_rules")).toList();
     }
 
@@ -284,20 +270,17 @@ final class NeonApi {
     void updateMaskingRules(String branchId, ArrayNode rules, Masking found) {
         ObjectNode body = Http.JSON.createObjectNode();
         body.set("masking_rules", rules);
-        begin("PATCH", "/branches/" + branchId + "/masking_rules", body, branchId, found);
+        mask("PATCH", "/branches/" + branchId + "/masking_rules", body, branchId, found);
     }
 
     /** Begins to mask a branch that has been made ready for it or that could not be masked, or masks it once more. */
     void startAnonymization(String branchId, Masking found) {
-        begin("POST", "/branches/" + branchId + "/anonymize", null, branchId, found);
+        mask("POST", "/branches/" + branchId + "/anonymize", null, branchId, found);
     }
 
-    private void begin(String method, String path, JsonNode body, String branchId, Masking found) {
-        BooleanSupplier hasGoneOn = () -> !getAnonymizedBranchStatus(branchId).map(Masking::state).equals(Optional.of(found.state()));
-        Http.Answer answer = http.send(method, path(path), "", body, hasGoneOn);
-        if (answer != null && !answer.isSuccess() && !hasGoneOn.getAsBoolean()) {
-            require(answer, "mask Neon branch " + branchId);
-        }
+    private void mask(String method, String path, JsonNode body, String branchId, Masking found) {
+        change(method, path, body, "mask Neon branch " + branchId,
+                () -> !getAnonymizedBranchStatus(branchId).map(Masking::state).equals(Optional.of(found.state())));
     }
 
     /**
@@ -307,8 +290,7 @@ final class NeonApi {
      * @throws Failure if Neon refuses, as it does for default and protected branches and for those with children
      */
     void updateProjectBranch(String branchId, String expiresAt) {
-        require(http.send("PATCH", path("/branches/" + branchId), "", expiry(expiresAt), null),
-                "set when Neon branch " + branchId + " expires");
+        send("PATCH", "/branches/" + branchId, expiry(expiresAt), "set when Neon branch " + branchId + " expires");
     }
 
     /**
@@ -335,8 +317,7 @@ final class NeonApi {
      */
     List<Operation> restoreProjectBranch(String branchId, String parentId) {
         ObjectNode body = Http.JSON.createObjectNode().put("source_branch_id", parentId);
-        return operations(require(http.send("POST", path("/branches/" + branchId + "/restore"), "", body, null),
-                "reset Neon branch " + branchId));
+        return operations(send("POST", "/branches/" + branchId + "/restore", body, "reset Neon branch " + branchId));
     }
 
     /**
@@ -361,7 +342,7 @@ final class NeonApi {
             return false;
         }
         if (answer.isSuccess() && !answer.body().has("branch")) {
-            answer = new Http.Answer(Http.NONE, answer.body(), answer.requestId(), null, Http.ANOTHERS, false);
+            answer = Http.Answer.none(Http.ANOTHERS, answer.requestId());
         }
         try {
             require(answer, what);
@@ -387,7 +368,7 @@ final class NeonApi {
      * @throws Failure if it is disabled
      */
     Optional<Compute> readWriteCompute(String branchId) {
-        return readWriteCompute(get("/branches/" + branchId + "/endpoints", "", "list the computes of Neon branch " + branchId));
+        return readWriteCompute(get("/branches/" + branchId + "/endpoints", "list the computes of Neon branch " + branchId));
     }
 
     /**
@@ -400,18 +381,18 @@ final class NeonApi {
     List<Operation> createProjectEndpoint(String branchId, int suspendTimeoutSeconds) {
         ObjectNode body = Http.JSON.createObjectNode();
         body.set("endpoint", readWriteCompute(suspendTimeoutSeconds).put("branch_id", branchId));
-        return create("/endpoints", body, "give Neon branch " + branchId + " a compute", () -> readWriteCompute(branchId).isPresent())
-                .map(NeonApi::operations).orElse(List.of());
+        return change("POST", "/endpoints", body, "give Neon branch " + branchId + " a compute",
+                () -> readWriteCompute(branchId).isPresent()).map(NeonApi::operations).orElse(List.of());
     }
 
     /** Lists the names of the branch's roles. */
     List<String> listProjectBranchRoles(String branchId) {
-        return names(get("/branches/" + branchId + "/roles", "", "list the roles of Neon branch " + branchId).path("roles"));
+        return names(get("/branches/" + branchId + "/roles", "list the roles of Neon branch " + branchId).path("roles"));
     }
 
     /** Lists the names of the branch's databases. */
     List<String> listProjectBranchDatabases(String branchId) {
-        return names(get("/branches/" + branchId + "/databases", "", "list the databases of Neon branch " + branchId).path("databases"));
+        return names(get("/branches/" + branchId + "/databases", "list the databases of Neon branch " + branchId).path("databases"));
     }
 
     /**
@@ -425,7 +406,7 @@ final class NeonApi {
      */
     Secret getConnectionURI(String branchId, Compute compute, Login login, boolean pooled) {
         String what = "get the connection string of Neon branch " + branchId;
-        String uri = get("/connection_uri", "?branch_id=" + requireId(branchId, what) + "&role_name=" + encode(login.role())
+        String uri = get("/connection_uri?branch_id=" + branchId + "&role_name=" + encode(login.role())
                 + "&database_name=" + encode(login.database()) + "&pooled=" + pooled, what).path("uri").asText("");
         ConnectionString.objection(uri, compute, login, pooled).ifPresent(objection -> {
             throw new Failure("Could not " + what + ": Neon's answer " + objection
@@ -441,28 +422,35 @@ final class NeonApi {
      */
     void awaitReady(Branch branch, List<Operation> operations) {
         long start = System.nanoTime();
-        boolean isKnown = true;
-        for (Operation operation : operations) {
-            Operation latest = operation;
-            while (!isFinished(latest, branch)) {
-                // Operations run beside each other: when one has finished, the next may have too, and is looked at without a pause.
-                if (isKnown) {
-                    pauseBeforeNextLook(branch, "ready", latest.action() + " is " + latest.status(), start);
-                }
-                latest = getProjectOperation(operation.id());
-                isKnown = true;
-            }
-            isKnown = false;
-        }
+        List<Operation> running = unfinished(branch, operations.stream());
         String state = branch.state();
-        // Other states, such as archived, take connections, and Neon may invent more.
-        while (state.equals("init") || state.equals("resetting")) {
-            if (isKnown) {
-                pauseBeforeNextLook(branch, "ready", "it is " + state, start);
+        while (!running.isEmpty() || isBusy(state)) {
+            pauseBeforeNextLook(branch, "ready", running.isEmpty() ? "it is " + state
+                    : running.get(0).action() + " is " + running.get(0).status(), start);
+            running = unfinished(branch, running.stream().map(operation -> getProjectOperation(operation.id())));
+            if (running.isEmpty() && isBusy(state)) {
+                state = getProjectBranch(branch.id()).state();
             }
-            state = getProjectBranch(branch.id()).state();
-            isKnown = true;
         }
+    }
+
+    /** Other states, such as archived, take connections, and Neon may invent more. */
+    private static boolean isBusy(String state) {
+        return state.equals("init") || state.equals("resetting");
+    }
+
+    private List<Operation> unfinished(Branch branch, Stream<Operation> operations) {
+        return operations.filter(operation -> switch (operation.status()) {
+            case "finished", "skipped" -> false;
+            case "failed", "error", "cancelled" -> throw new Failure("Neon could not make branch '" + branch.name() + "' ready: "
+                    + clean(operation.action() + " ended as " + operation.status() + " (operation " + operation.id())
+                    + "); run again, or look at the project's operations in the Neon Console.");
+            default -> true;
+        }).toList();
+    }
+
+    private Operation getProjectOperation(String operationId) {
+        return operation(get("/operations/" + operationId, "read Neon operation " + operationId).path("operation"));
     }
 
     /**
@@ -490,46 +478,33 @@ final class NeonApi {
         }
     }
 
+    /** Says that there is something to wait for once that has taken a second, as a new branch may, and every three seconds from then on. */
     private void pauseBeforeNextLook(Branch branch, String what, String waitsFor, long startNanos) {
-        Duration waited = Duration.ofNanos(System.nanoTime() - startNanos);
-        Duration pause = Duration.ofMillis(Math.min(100 + waited.toMillis() / 10, 1000));
-        Duration sinceLine = waited.plus(BETWEEN_LINES).minus(FIRST_LINE);
-        boolean isWorthALine = sinceLine.dividedBy(BETWEEN_LINES) < sinceLine.plus(pause).dividedBy(BETWEEN_LINES);
-        if (isWorthALine) {
+        long waited = (System.nanoTime() - startNanos) / 1_000_000;
+        long pause = Math.min(100 + waited / 10, 1000);
+        if ((waited + 2000) / 3000 < (waited + pause + 2000) / 3000) {
             say.accept("Waiting for Neon branch '" + branch.name() + "' to be " + what + ": " + clean(waitsFor) + ".");
         }
-        if (!http.pause(pause)) {
+        if (!http.pause(Duration.ofMillis(pause))) {
             throw new Failure("Neon branch '" + branch.name() + "' is not " + what + " yet (" + clean(waitsFor)
                     + "); run again, which goes on with the same branch, or give it longer with --wait.");
         }
     }
 
-    private boolean isFinished(Operation operation, Branch branch) {
-        return switch (operation.status()) {
-            case "finished", "skipped" -> true;
-            case "failed", "error", "cancelled" -> throw new Failure("Neon could not make branch '" + branch.name() + "' ready: "
-                    + clean(operation.action() + " ended as " + operation.status() + " (operation " + operation.id())
-                    + "); run again, or look at the project's operations in the Neon Console.");
-            default -> false;
-        };
+    private JsonNode get(String path, String what) {
+        return send("GET", path, null, what);
     }
 
-    private Operation getProjectOperation(String operationId) {
-        Operation operation = operation(get("/operations/" + requireId(operationId, "read a Neon operation"), "",
-                "read Neon operation " + operationId).path("operation"));
-        requireId(operation.id(), "read Neon operation " + operationId);
-        return operation;
+    /** Sends a request that may be acted on twice. */
+    private JsonNode send(String method, String path, JsonNode body, String what) {
+        return require(http.send(method, path(path), body, null), what);
     }
 
-    private JsonNode get(String path, String query, String what) {
-        return require(http.send("GET", path(path), query, null, null), what);
-    }
-
-    /** Sends a request that makes something: when it is refused, or its answer is lost, looks whether the thing is there by now. */
-    private Optional<JsonNode> create(String path, JsonNode body, String what, BooleanSupplier isThere) {
-        Http.Answer answer = http.send("POST", path(path), "", body, isThere);
-        boolean isTaken = answer != null && (answer.status() == 409 || answer.status() == 422 && !answer.isNotReady());
-        return answer == null || isTaken && isThere.getAsBoolean() ? Optional.empty() : Optional.of(require(answer, what));
+    /** Sends a request that is not to be acted on twice: when it is refused, or its answer is lost, looks whether that was done by now. */
+    private Optional<JsonNode> change(String method, String path, JsonNode body, String what, BooleanSupplier isDone) {
+        Http.Answer answer = http.send(method, path(path), body, isDone);
+        boolean isRefused = answer != null && answer.status() / 100 == 4 && !answer.isTemporary();
+        return answer == null || isRefused && isDone.getAsBoolean() ? Optional.empty() : Optional.of(require(answer, what));
     }
 
     /**
@@ -577,9 +552,10 @@ final class NeonApi {
     }
 
     /** An empty id would make a request for one branch into one for the default branch, or for all of them. */
-    private static String requireId(String id, String what) {
+    private static String id(JsonNode thing, String what) {
+        String id = thing.path("id").asText("");
         if (!ID.matcher(id).matches()) {
-            throw new Failure("Could not " + what + ": Neon's answer holds no id of it; run again later.");
+            throw new Failure("Could not read " + what + ": Neon's answer holds no id of it; run again later.");
         }
         return id;
     }
@@ -600,7 +576,7 @@ final class NeonApi {
     }
 
     private static Branch branch(JsonNode branch) {
-        return new Branch(requireId(branch.path("id").asText(""), "read a Neon branch"), branch.path("name").asText(""),
+        return new Branch(id(branch, "a Neon branch"), branch.path("name").asText(""),
                 branch.path("parent_id").asText(null), branch.path("current_state").asText("ready"),
                 branch.path("default").asBoolean(false), branch.path("protected").asBoolean(false),
                 time(branch.path("expires_at").asText(null)), branch.path("init_source").asText("").equals("schema-only"),
@@ -608,7 +584,7 @@ final class NeonApi {
     }
 
     private static Operation operation(JsonNode operation) {
-        return new Operation(operation.path("id").asText(""), operation.path("action").asText("an operation"),
+        return new Operation(id(operation, "a Neon operation"), operation.path("action").asText("an operation"),
                 operation.path("status").asText(""));
     }
 
@@ -619,7 +595,7 @@ final class NeonApi {
     private static Optional<Compute> readWriteCompute(JsonNode answer) {
         return elements(answer.path("endpoints")).filter(endpoint -> endpoint.path("type").asText("").equals("read_write")).findFirst()
                 .map(endpoint -> {
-                    String id = requireId(endpoint.path("id").asText(""), "read a compute of a Neon branch");
+                    String id = id(endpoint, "a compute of a Neon branch");
                     if (endpoint.path("disabled").asBoolean(false)) {
                         throw new Failure("The compute " + id + " of the Neon branch is disabled; enable it in the Neon Console, then run"
                                 + " again.");
