@@ -35,6 +35,7 @@
 //SOURCES lib/Login.java
 //SOURCES lib/MaskingRules.java
 //SOURCES lib/NeonApi.java
+//SOURCES lib/Network.java
 //SOURCES lib/Protection.java
 //SOURCES lib/Removal.java
 //SOURCES lib/Secret.java

@@ -3,14 +3,8 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.MissingNode;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.net.HttpURLConnection;
-import java.net.InetSocketAddress;
-import java.net.Proxy;
-import java.net.SocketTimeoutException;
 import java.net.URI;
-import java.net.UnknownHostException;
 import java.nio.charset.StandardCharsets;
-import java.security.GeneralSecurityException;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.ZonedDateTime;
@@ -21,19 +15,13 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.Objects;
-import java.util.Optional;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Executor;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
-import java.util.stream.Stream;
 import javax.net.ssl.SSLSocketFactory;
 import software.amazon.awssdk.http.ContentStreamProvider;
 import software.amazon.awssdk.http.ExecutableHttpRequest;
@@ -43,10 +31,6 @@ import software.amazon.awssdk.http.SdkHttpClient;
 import software.amazon.awssdk.http.SdkHttpMethod;
 import software.amazon.awssdk.http.SdkHttpRequest;
 import software.amazon.awssdk.http.SdkHttpResponse;
-import software.amazon.awssdk.http.apache.ApacheHttpClient;
-import software.amazon.awssdk.http.apache.ProxyConfiguration;
-import software.amazon.awssdk.http.urlconnection.UrlConnectionHttpClient;
-import software.amazon.awssdk.utils.ProxyConfigProvider;
 
 /**
  * How requests are sent to Neon: within the time of the run, through the user's proxy, at a pace that Neon takes, and again where that
@@ -58,24 +42,8 @@ final class Http {
 
     static final ObjectMapper JSON = new ObjectMapper();
 
-    /** The SDK's client that knows PATCH; by the scheme of the address, which decides the proxy. It is slow to start. */
-    private static final Map<String, SdkHttpClient> PATCHING = new ConcurrentHashMap<>();
-
     /** The status of an answer that never came, or makes no sense; whether Neon has acted is then not known. */
     static final int NONE = 0;
-
-    /** The reason where there was an answer, which a proxy or a portal may have made. */
-    static final String ANOTHERS = "something else answered";
-
-    /** How a reason begins that people have to do something about, with what is wrong with the certificate after it. */
-    private static final String NOT_TRUSTED = "its certificate is not trusted: ";
-    private static final String REFUSED = "refused with ";
-
-    /** What helps where only time can tell. */
-    private static final String LATER = "run again later";
-
-    /** How Java says that a proxy does not let a request pass. */
-    private static final Pattern REFUSED_BY_PROXY = Pattern.compile("Proxy returns \"HTTP/\\S+ (4\\d\\d)");
 
     /**
      * An answer, or the lack of one.
@@ -111,7 +79,6 @@ final class Http {
         }
     }
 
-    private static final int CONNECT_MILLIS = 10_000;
     private static final Duration LONGEST_EXCHANGE = Duration.ofSeconds(30);
 
     /** How often a request that gets no answer is made; with growing pauses that outlasts a short outage. */
@@ -152,7 +119,7 @@ final class Http {
     Http(URI host, Secret key, Deadline deadline, Consumer<String> say, Consumer<String> verbose) {
         this.host = host.toString();
         this.key = key;
-        this.client = client(deadline, LONGEST_EXCHANGE);
+        this.client = Network.client(deadline, LONGEST_EXCHANGE);
         this.deadline = deadline;
         this.say = say;
         this.verbose = verbose;
@@ -180,7 +147,7 @@ final class Http {
             }
             Answer answer = sendOnce(method, path, body);
             boolean canHelp = answer.isTemporary()
-                    || answer.isOutcomeUnknown() && advice(answer.reason()).equals(LATER) && attempt + 1 < TRIES_WITHOUT_ANSWER;
+                    || answer.isOutcomeUnknown() && !Network.isHopeless(answer.reason()) && attempt + 1 < TRIES_WITHOUT_ANSWER;
             if (!canHelp || !pauseBeforeNext(attempt, answer)) {
                 return answer;
             }
@@ -217,8 +184,7 @@ final class Http {
 
     private Answer exchange(HttpExecuteRequest request, String requestId) {
         SdkHttpMethod method = request.httpRequest().method();
-        SdkHttpClient able = method != SdkHttpMethod.PATCH ? client
-                : PATCHING.computeIfAbsent(request.httpRequest().protocol(), Http::patching);
+        SdkHttpClient able = method == SdkHttpMethod.PATCH ? Network.patching(request.httpRequest().protocol()) : client;
         ExecutableHttpRequest exchange = able.prepareRequest(request);
         // The limit of a connection is for each read of it, and an answer may come byte by byte.
         Executor later = CompletableFuture.delayedExecutor(deadline.limit(LONGEST_EXCHANGE).toMillis(), TimeUnit.MILLISECONDS);
@@ -234,90 +200,13 @@ final class Http {
             JsonNode body = parse(bytes == null ? new byte[0] : bytes);
             // Only the answer for a branch that was gone already has no body.
             boolean isNeons = body.isObject() || !head.isSuccessful() || head.statusCode() == 204 && method == SdkHttpMethod.DELETE;
-            return !isNeons ? Answer.none(ANOTHERS, requestId) : new Answer(head.statusCode(), body,
+            return !isNeons ? Answer.none(Network.ANOTHERS, requestId) : new Answer(head.statusCode(), body,
                     body.path("request_id").asText(requestId), retryAfter(head.firstMatchingHeader("Retry-After").orElse("")), "");
         } catch (IOException | UncheckedIOException | StackOverflowError e) {
-            return Answer.none(limit.isDone() ? "timed out" : reason(e, request.httpRequest().getUri()), requestId);
+            return Answer.none(limit.isDone() ? "timed out" : Network.reason(e, request.httpRequest().getUri()), requestId);
         } finally {
             limit.cancel(false);
         }
-    }
-
-    /**
-     * Returns the SDK's client that starts fastest. It connects as Java does by default, so that certificates are read but once.
-     *
-     * @param longest the usual limit of a read
-     */
-    static SdkHttpClient client(Deadline deadline, Duration longest) {
-        return UrlConnectionHttpClient.create(uri -> connect(uri, (int) deadline.limit(longest).toMillis()));
-    }
-
-    private static HttpURLConnection connect(URI uri, int limitMillis) {
-        try {
-            HttpURLConnection connection = (HttpURLConnection) uri.toURL().openConnection(proxy(uri));
-            connection.setConnectTimeout(Math.min(CONNECT_MILLIS, limitMillis));
-            connection.setReadTimeout(limitMillis);
-            return connection;
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        }
-    }
-
-    /** The SDK reads the variables that all such tools know: HTTPS_PROXY, NO_PROXY, in capitals or not. */
-    private static Proxy proxy(URI uri) {
-        ProxyConfigProvider proxy = ProxyConfigProvider.fromSystemEnvironmentSettings(true, true, uri.getScheme());
-        boolean isDirect = proxy == null || proxy.host() == null
-                || proxy.nonProxyHosts().stream().anyMatch(uri.getHost().toLowerCase(Locale.ROOT)::matches);
-        return isDirect ? Proxy.NO_PROXY : new Proxy(Proxy.Type.HTTP, new InetSocketAddress(proxy.host(), proxy.port()));
-    }
-
-    private static SdkHttpClient patching(String scheme) {
-        return ApacheHttpClient.builder().proxyConfiguration(ProxyConfiguration.builder().scheme(scheme).build())
-                .connectionTimeout(Duration.ofMillis(CONNECT_MILLIS)).socketTimeout(LONGEST_EXCHANGE).build();
-    }
-
-    /**
-     * Returns in words why there was no answer.
-     *
-     * @param address what was asked, which decides whether a proxy had a part in it
-     */
-    static String reason(Throwable e, URI address) {
-        return proxy(address).address() instanceof InetSocketAddress proxy
-                ? reason(e) + " by way of the proxy " + proxy.getHostString() + ":" + proxy.getPort() : reason(e);
-    }
-
-    private static String reason(Throwable e) {
-        Throwable cause = cause(e, IOException.class).orElse(e);
-        Matcher refused = REFUSED_BY_PROXY.matcher(String.valueOf(cause.getMessage()));
-        return cause(e, GeneralSecurityException.class).isPresent() ? NOT_TRUSTED + Secret.clean(rootMessage(e))
-                : cause instanceof UnknownHostException ? "unknown host"
-                : cause instanceof SocketTimeoutException ? "timed out"
-                : cause(e, StackOverflowError.class).isPresent() ? "its answer does not end"
-                : cause.getClass().getSimpleName().startsWith("Json") ? ANOTHERS
-                : refused.find() ? REFUSED + refused.group(1)
-                : cause.getMessage() == null ? "no connection" : Secret.clean(cause.getMessage());
-    }
-
-    /** Returns what helps where there was no answer, for this reason: people have to see to certificates, and to what a proxy lets pass. */
-    static String advice(String reason) {
-        return reason.startsWith(NOT_TRUSTED)
-                ? "let Java trust your network's own certificate authority with JAVA_TOOL_OPTIONS=-Djavax.net.ssl.trustStore=FILE"
-                : reason.startsWith(REFUSED) ? "let the proxy pass it, or name the host in NO_PROXY" : LATER;
-    }
-
-    /** Tells whether a request would fail the same way again. */
-    static boolean isHopeless(Throwable e) {
-        return !advice(reason(e)).equals(LATER);
-    }
-
-    /** Returns what the first cause of all has to say. */
-    static String rootMessage(Throwable e) {
-        return e.getCause() == null ? String.valueOf(e.getMessage()) : rootMessage(e.getCause());
-    }
-
-    /** Returns the first of the causes that is of this type. */
-    static Optional<Throwable> cause(Throwable e, Class<? extends Throwable> type) {
-        return Stream.iterate(e, Objects::nonNull, Throwable::getCause).filter(type::isInstance).findFirst();
     }
 
     /** Reads a Retry-After header, which counts seconds or names a date; no time when there is none that makes sense. */

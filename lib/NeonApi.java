@@ -323,7 +323,7 @@ final class NeonApi {
             return false;
         }
         if (answer.isSuccess() && !answer.body().has("branch")) {
-            answer = Http.Answer.none(Http.ANOTHERS, answer.requestId());
+            answer = Http.Answer.none(Network.ANOTHERS, answer.requestId());
         }
         if (answer.isTemporary() || answer.isOutcomeUnknown()) {
             throw new NotNow(refusal(answer, what), answer);
@@ -484,9 +484,9 @@ final class NeonApi {
         if (answer.status() == Http.NONE) {
             return "Could not " + what + switch (answer.reason()) {
                 case Deadline.OVER -> " within --wait; run again, which goes on where this run stopped, or give it longer with --wait.";
-                case Http.ANOTHERS -> ": " + host + " answered with something that is not Neon's (request " + answer.requestId()
+                case Network.ANOTHERS -> ": " + host + " answered with something that is not Neon's (request " + answer.requestId()
                         + "); check --api-host and any proxy, or run again later.";
-                default -> ": no answer from " + host + " (" + answer.reason() + "); " + Http.advice(answer.reason()) + ".";
+                default -> ": no answer from " + host + " (" + answer.reason() + "); " + Network.advice(answer.reason()) + ".";
             };
         }
         String code = clean(text(answer.body(), "code"));
