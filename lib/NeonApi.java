@@ -135,14 +135,9 @@ final class NeonApi {
     private final Consumer<String> say;
 
     /**
-     * Opens nothing yet.
+     * Opens nothing yet. Takes what {@link Http} takes.
      *
-     * @param host the API's address without a slash at its end
      * @param keySource where the key came from, in words, for the advice when Neon refuses it
-     * @param deadline when to give up waiting and trying again
-     * @param say takes a line that says what is being waited for
-     * @param verbose takes one line per request
-     * @throws Failure if the key cannot be one
      */
     NeonApi(String project, URI host, Secret key, String keySource, Deadline deadline, Consumer<String> say, Consumer<String> verbose) {
         // A header cannot hold other characters, and Java's complaint would show the key.
@@ -265,21 +260,12 @@ final class NeonApi {
         change("POST", "/branches/" + branchId + "/anonymize", null, what, hasGoneOn);
     }
 
-    /**
-     * Sets when the branch expires, which Neon refuses for default and protected branches and for those with children.
-     *
-     * @param expiresAt RFC 3339, or null for never
-     */
+    /** Sets when the branch expires, null for never, which Neon refuses for default and protected branches and for those with children. */
     void updateProjectBranch(String branchId, String expiresAt) {
         send("PATCH", "/branches/" + branchId, expiry(expiresAt), "set when Neon branch " + branchId + " expires");
     }
 
-    /**
-     * Likewise, in one try.
-     *
-     * @return whether there is such a branch
-     * @throws NotNow if another try may help
-     */
+    /** Likewise, in one try; returns whether there is such a branch. Throws {@link NotNow} if another try may help. */
     boolean updateProjectBranchOnce(Branch branch, String expiresAt) {
         return changeOnce("PATCH", branch, expiry(expiresAt), "set when Neon branch " + branch.label() + " expires");
     }
@@ -292,21 +278,14 @@ final class NeonApi {
 
     /**
      * Begins to reset the branch to the current state of its parent, which Neon refuses for protected and root branches and for those with
-     * children; its host and passwords stay. Repeating that changes nothing more.
-     *
-     * @return the operations to wait for
+     * children; its host and passwords stay. Repeating that changes nothing more. Returns the operations to wait for.
      */
     List<Operation> restoreProjectBranch(String branchId, String parentId) {
         ObjectNode body = Http.JSON.createObjectNode().put("source_branch_id", parentId);
         return operations(send("POST", "/branches/" + branchId + "/restore", body, "reset Neon branch " + branchId));
     }
 
-    /**
-     * Deletes a branch for good, in one try.
-     *
-     * @return whether there was such a branch
-     * @throws NotNow if another try may help
-     */
+    /** Deletes a branch for good, in one try; returns whether there was such a branch. Throws {@link NotNow} if another try may help. */
     boolean deleteProjectBranchOnce(Branch branch) {
         return changeOnce("DELETE", branch, null, "delete Neon branch " + branch.label());
     }
@@ -347,12 +326,7 @@ final class NeonApi {
         return compute(get("/branches/" + branchId + "/endpoints", "list the computes of Neon branch " + branchId));
     }
 
-    /**
-     * Gives the branch a read-write compute, unless there is one by now.
-     *
-     * @param suspendTimeoutSeconds 0 for Neon's default, -1 for never
-     * @return the operations to wait for
-     */
+    /** Gives the branch a read-write compute, unless there is one by now; returns the operations to wait for. */
     List<Operation> createProjectEndpoint(String branchId, int suspendTimeoutSeconds) {
         ObjectNode body = Http.JSON.createObjectNode();
         body.set("endpoint", newCompute(suspendTimeoutSeconds).put("branch_id", branchId));
