@@ -17,7 +17,6 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.Executor;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BooleanSupplier;
@@ -187,8 +186,9 @@ final class Http {
         SdkHttpClient able = method == SdkHttpMethod.PATCH ? Network.patching(request.httpRequest().protocol()) : client;
         ExecutableHttpRequest exchange = able.prepareRequest(request);
         // The limit of a connection is for each read of it, and an answer may come byte by byte.
-        Executor later = CompletableFuture.delayedExecutor(deadline.limit(LONGEST_EXCHANGE).toMillis(), TimeUnit.MILLISECONDS);
-        CompletableFuture<Void> limit = CompletableFuture.runAsync(exchange::abort, later);
+        CompletableFuture<Void> limit = new CompletableFuture<Void>()
+                .completeOnTimeout(null, deadline.limit(LONGEST_EXCHANGE).toMillis(), TimeUnit.MILLISECONDS);
+        limit.thenRunAsync(exchange::abort);
         try {
             HttpExecuteResponse response = exchange.call();
             SdkHttpResponse head = response.httpResponse();
