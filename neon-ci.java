@@ -35,6 +35,7 @@
 //SOURCES lib/Login.java
 //SOURCES lib/MaskingRules.java
 //SOURCES lib/NeonApi.java
+//SOURCES lib/Network.java
 //SOURCES lib/Protection.java
 //SOURCES lib/Removal.java
 //SOURCES lib/Secret.java
@@ -345,8 +346,7 @@ class CreateBranch implements Callable<Integer> {
             boolean isMasked = found.isDone();
             if (rules != null && (isMasked ? !hasRules(branch) : found.hasStopped())) {
                 // With the rules of the file: Neon may have made the branch and refused one of them, or the file was mended since.
-                neon.updateMaskingRules(branch.id(), rules, found);
-                neon.startAnonymization(branch.id(), found);
+                neon.startAnonymization(branch.id(), rules, found);
                 shared.say("Masking it by " + maskingRules + ", since " + (isMasked ? "its own rules are for fewer columns"
                         : "it is not masked yet") + ".");
                 isMasked = false;

@@ -277,7 +277,7 @@ final class Aws {
                 .treatAsThrottling(e -> e instanceof SdkException failed && RetryUtils.isThrottlingException(failed))
                 .backoffStrategy(pauses(Duration.ofMillis(100))).throttlingBackoffStrategy(pauses(Duration.ofSeconds(1)))
                 .build();
-        builder.region(region).credentialsProvider(credentials).httpClient(Http.client(deadline, LONGEST_EXCHANGE))
+        builder.region(region).credentialsProvider(credentials).httpClient(Network.client(deadline, LONGEST_EXCHANGE))
                 .overrideConfiguration(configuration -> configuration.retryStrategy(retries)
                         // Without a publisher nothing is measured, which saves some time.
                         .metricPublishers(verbose == null ? List.of() : List.of(new Log()))
@@ -309,7 +309,7 @@ final class Aws {
     /** A read whose answer was cut off, made by a proxy, or lost behind one may be made again; the SDK corrects a clock meanwhile. */
     private static boolean isWorthAnotherTry(Throwable e) {
         return e instanceof AwsServiceException answer ? answer.statusCode() >= 500 || RetryUtils.isThrottlingException(answer)
-                || RetryUtils.isClockSkewException(answer) : e instanceof SdkClientException && !Http.isHopeless(e);
+                || RetryUtils.isClockSkewException(answer) : e instanceof SdkClientException && !Network.isHopeless(Network.reason(e));
     }
 
     /** Pauses that grow from this one, up to the SDK's own longest, and that are said. */
@@ -362,10 +362,11 @@ final class Aws {
             return provider;
         } catch (SdkException | IllegalStateException | IllegalArgumentException | UncheckedIOException e) {
             // The SDK's own texts go on for hundreds of characters; what the aws command has to say is for people.
-            boolean isThere = Http.cause(e, IOException.class)
+            boolean isThere = Network.cause(e, IOException.class)
                     .filter(failed -> String.valueOf(failed.getMessage()).startsWith("Cannot run ")).isEmpty();
             // The command's first version has no such subcommand, and answers with how it is used.
-            String said = isThere ? Http.rootMessage(e).replaceFirst("(?s).* with error message:(?=.*usage:).*", "it is too old for that")
+            String said = isThere ? Network.rootMessage(e)
+                    .replaceFirst("(?s).* with error message:(?=.*usage:).*", "it is too old for that")
                     .replaceFirst("(?s).* with error message: |(?!it is too old).*", "") : "there is no such command";
             tried.add(name + (said.isBlank() ? "" : ": " + Secret.clean(said)));
             return null;
@@ -410,8 +411,8 @@ final class Aws {
                     .orElseGet(() -> URI.create("https://" + service.toLowerCase(Locale.ROOT) + "." + region + ".amazonaws.com"));
             boolean isTimeout = e instanceof ApiCallTimeoutException || e instanceof ApiCallAttemptTimeoutException
                     || e instanceof AbortedException;
-            String reason = isTimeout ? "timed out" : Http.reason(e, address);
-            return new Failure("Could not " + what + ": no answer from AWS (" + reason + "); " + Http.advice(reason) + ".", e);
+            String reason = isTimeout ? "timed out" : Network.reason(e, address);
+            return new Failure("Could not " + what + ": no answer from AWS (" + reason + "); " + Network.advice(reason) + ".", e);
         }
         String said = advice == null && !message(e).isBlank() ? ", " + Secret.clean(message(e)) : "";
         return new Failure("Could not " + what + ": " + (code(e).isEmpty() ? "AWS answered " + answer.statusCode() : code(e)) + said

@@ -24,9 +24,14 @@ record Deadline(long nanos) {
         return Duration.ofNanos(nanos - System.nanoTime());
     }
 
+    /** Tells whether there is as much time left as this. */
+    boolean lasts(Duration time) {
+        return left().compareTo(time) >= 0;
+    }
+
     /** Tells whether an exchange that begins now may end after the run has to. */
     boolean isTooLate() {
-        return left().compareTo(SHORTEST) < 0;
+        return !lasts(SHORTEST);
     }
 
     /** Returns the usual limit of one exchange, or less, so that there is time to try again before the run has to end. */

@@ -3,37 +3,25 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.MissingNode;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.net.HttpURLConnection;
-import java.net.InetSocketAddress;
-import java.net.Proxy;
-import java.net.SocketTimeoutException;
 import java.net.URI;
-import java.net.UnknownHostException;
 import java.nio.charset.StandardCharsets;
-import java.security.GeneralSecurityException;
-import java.security.NoSuchAlgorithmException;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.ZonedDateTime;
 import java.time.format.DateTimeFormatter;
 import java.time.format.DateTimeParseException;
+import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.Objects;
-import java.util.Optional;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.ConcurrentHashMap;
-import java.util.concurrent.Executor;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
-import java.util.stream.Stream;
-import javax.net.ssl.SSLContext;
+import javax.net.ssl.SSLSocketFactory;
 import software.amazon.awssdk.http.ContentStreamProvider;
 import software.amazon.awssdk.http.ExecutableHttpRequest;
 import software.amazon.awssdk.http.HttpExecuteRequest;
@@ -42,10 +30,6 @@ import software.amazon.awssdk.http.SdkHttpClient;
 import software.amazon.awssdk.http.SdkHttpMethod;
 import software.amazon.awssdk.http.SdkHttpRequest;
 import software.amazon.awssdk.http.SdkHttpResponse;
-import software.amazon.awssdk.http.apache.ApacheHttpClient;
-import software.amazon.awssdk.http.apache.ProxyConfiguration;
-import software.amazon.awssdk.http.urlconnection.UrlConnectionHttpClient;
-import software.amazon.awssdk.utils.ProxyConfigProvider;
 
 /**
  * How requests are sent to Neon: within the time of the run, through the user's proxy, at a pace that Neon takes, and again where that
@@ -57,20 +41,8 @@ final class Http {
 
     static final ObjectMapper JSON = new ObjectMapper();
 
-    /** The SDK's client that knows PATCH; by the scheme of the address, which decides the proxy. It is slow to start. */
-    private static final Map<String, SdkHttpClient> PATCHING = new ConcurrentHashMap<>();
-
     /** The status of an answer that never came, or makes no sense; whether Neon has acted is then not known. */
     static final int NONE = 0;
-
-    /** The reason where there was an answer, which a proxy or a portal may have made. */
-    static final String ANOTHERS = "something else answered";
-
-    /** How a reason begins that people have to do something about, with what is wrong with the certificate after it. */
-    static final String NOT_TRUSTED = "its certificate is not trusted: ";
-
-    /** How Java says that a proxy does not let a request pass. */
-    private static final Pattern REFUSED_BY_PROXY = Pattern.compile("Proxy returns \"HTTP/\\S+ (\\d+)");
 
     /**
      * An answer, or the lack of one.
@@ -78,11 +50,14 @@ final class Http {
      * @param status or {@link #NONE}
      * @param body a JSON object, or missing
      * @param requestId what Neon's support can find the request by
-     * @param retryAfter the pause that Neon asks for, or null
+     * @param retryAfter the pause that Neon asks for
      * @param reason why there is no answer, in words; else empty
-     * @param isHopeless whether another try would end the same
      */
-    record Answer(int status, JsonNode body, String requestId, Duration retryAfter, String reason, boolean isHopeless) {
+    record Answer(int status, JsonNode body, String requestId, Duration retryAfter, String reason) {
+
+        static Answer none(String reason, String requestId) {
+            return new Answer(NONE, MissingNode.getInstance(), requestId, Duration.ZERO, reason);
+        }
 
         boolean isSuccess() {
             return status / 100 == 2;
@@ -98,15 +73,11 @@ final class Http {
          * requests) and 503 are safe to repeat whatever the method. That a branch is not ready yet has no code of its own.
          */
         boolean isTemporary() {
-            return status == 423 || status == 429 || status == 503 || isNotReady();
-        }
-
-        boolean isNotReady() {
-            return status == 422 && body.path("message").asText("").toLowerCase(Locale.ROOT).contains("not ready");
+            return status == 423 || status == 429 || status == 503
+                    || status == 422 && body.path("message").asText("").toLowerCase(Locale.ROOT).contains("not ready");
         }
     }
 
-    private static final int CONNECT_MILLIS = 10_000;
     private static final Duration LONGEST_EXCHANGE = Duration.ofSeconds(30);
 
     /** How often a request that gets no answer is made; with growing pauses that outlasts a short outage. */
@@ -120,7 +91,8 @@ final class Http {
 
     private static final String KEEPING_BELOW = "Keeping below Neon's limits; going on";
 
-    private static final Duration WORTH_A_LINE = Duration.ofSeconds(1);
+    private static final Duration SECOND = Duration.ofSeconds(1);
+    private static final Duration MINUTE = Duration.ofMinutes(1);
 
     private final String host;
     private final Secret key;
@@ -128,9 +100,12 @@ final class Http {
     private final Deadline deadline;
     private final Consumer<String> say;
     private final Consumer<String> verbose;
-    private final long[] requestNanos = new long[REQUESTS_A_MINUTE];
-    private int requests;
-    private final Map<String, Long> saidUntilNanos = new HashMap<>();
+
+    /** When each request was sent, or is to be. */
+    private final List<Long> timetable = new ArrayList<>();
+
+    /** Until when it has been said that a wait goes on, by what is waited for. */
+    private final Map<String, Long> saidUntil = new HashMap<>();
 
     /**
      * Opens nothing yet.
@@ -143,41 +118,35 @@ final class Http {
     Http(URI host, Secret key, Deadline deadline, Consumer<String> say, Consumer<String> verbose) {
         this.host = host.toString();
         this.key = key;
-        this.client = client(deadline, LONGEST_EXCHANGE);
+        this.client = Network.client(deadline, LONGEST_EXCHANGE);
         this.deadline = deadline;
         this.say = say;
         this.verbose = verbose;
     }
 
     /** Loads, without sending anything, what a first request needs, so that it can be loaded while there is something to wait for. */
-    static Void warmUp(URI host) throws IOException {
-        JSON.readTree("{}");
-        try {
-            if (host.getScheme().equals("https")) {
-                SSLContext.getDefault();
-            }
-        } catch (NoSuchAlgorithmException e) {
-            return null; // What is wrong with the user's certificates, a request will say.
-        }
-        return null;
+    static Object warmUp(URI host) {
+        parse(new byte[0]);
+        // What is wrong with the user's certificates, a request will say.
+        return host.getScheme().equals("https") ? SSLSocketFactory.getDefault() : null;
     }
 
     /**
      * Sends a request, and again as long as that can help.
      *
-     * @param query begins with a question mark, or is empty; never logged
+     * @param path with its query, which is not logged
      * @param body null for none
      * @param isDone null for a request that may be acted on twice; else tells, when an answer was lost, whether it was acted on
      * @return the last answer; null when {@code isDone} has told that the request need not be sent again
      */
-    Answer send(String method, String path, String query, JsonNode body, BooleanSupplier isDone) {
+    Answer send(String method, String path, JsonNode body, BooleanSupplier isDone) {
         for (int attempt = 0; ; attempt++) {
             if (!pace()) {
-                return over();
+                return Answer.none(Deadline.OVER, "");
             }
-            Answer answer = sendOnce(method, path, query, body);
+            Answer answer = sendOnce(method, path, body);
             boolean canHelp = answer.isTemporary()
-                    || answer.isOutcomeUnknown() && !answer.isHopeless() && attempt + 1 < TRIES_WITHOUT_ANSWER;
+                    || answer.isOutcomeUnknown() && !Network.isHopeless(answer.reason()) && attempt + 1 < TRIES_WITHOUT_ANSWER;
             if (!canHelp || !pauseBeforeNext(attempt, answer)) {
                 return answer;
             }
@@ -189,41 +158,37 @@ final class Http {
 
     /** Sends a request once, for a caller who has to look about him before it is sent again; not at all when it is too late to begin. */
     Answer sendInTime(String method, String path, JsonNode body) {
-        return !pace() || deadline.isTooLate() ? over() : sendOnce(method, path, "", body);
+        return !pace() || deadline.isTooLate() ? Answer.none(Deadline.OVER, "") : sendOnce(method, path, body);
     }
 
-    private static Answer over() {
-        return new Answer(NONE, MissingNode.getInstance(), "", null, Deadline.OVER, true);
-    }
-
-    private Answer sendOnce(String method, String path, String query, JsonNode body) {
+    private Answer sendOnce(String method, String path, JsonNode body) {
         String requestId = new UUID(ThreadLocalRandom.current().nextLong(), ThreadLocalRandom.current().nextLong()).toString();
-        SdkHttpRequest.Builder request = SdkHttpRequest.builder()
-                .method(SdkHttpMethod.fromValue(method)).uri(URI.create(host + path + query))
+        SdkHttpRequest.Builder request = SdkHttpRequest.builder().method(SdkHttpMethod.fromValue(method)).uri(URI.create(host + path))
                 .putHeader("Authorization", "Bearer " + key.value()).putHeader("Accept", "application/json")
                 .putHeader("User-Agent", "neon-ci").putHeader("X-Request-ID", requestId);
         HttpExecuteRequest.Builder execution = HttpExecuteRequest.builder();
-        if (body != null) {
-            byte[] bytes = body.toString().getBytes(StandardCharsets.UTF_8);
-            // With a length set beforehand the JDK does not silently send a lost POST again.
+        if (!method.equals("GET")) {
+            byte[] bytes = body == null ? new byte[0] : body.toString().getBytes(StandardCharsets.UTF_8);
+            // With a length set beforehand, be it none, the JDK does not silently send what was lost again.
             request.putHeader("Content-Type", "application/json").putHeader("Content-Length", String.valueOf(bytes.length));
             execution.contentStreamProvider(ContentStreamProvider.fromByteArray(bytes));
         }
         long start = System.nanoTime();
         Answer answer = exchange(execution.request(request.build()).build(), requestId);
-        String outcome = answer.status() == NONE ? "no answer (" + answer.reason() + ")" : String.valueOf(answer.status());
-        verbose.accept(method + " " + path + " " + outcome + " " + (System.nanoTime() - start) / 1_000_000 + " ms " + requestId);
+        verbose.accept(method + " " + path.replaceFirst("\\?.*", "")
+                + (answer.status() == NONE ? " no answer (" + answer.reason() + ") " : " " + answer.status() + " ")
+                + Duration.ofNanos(System.nanoTime() - start).toMillis() + " ms " + requestId);
         return answer;
     }
 
     private Answer exchange(HttpExecuteRequest request, String requestId) {
         SdkHttpMethod method = request.httpRequest().method();
-        SdkHttpClient able = method != SdkHttpMethod.PATCH ? client
-                : PATCHING.computeIfAbsent(request.httpRequest().protocol(), Http::patching);
+        SdkHttpClient able = method == SdkHttpMethod.PATCH ? Network.patching(request.httpRequest().protocol()) : client;
         ExecutableHttpRequest exchange = able.prepareRequest(request);
         // The limit of a connection is for each read of it, and an answer may come byte by byte.
-        Executor later = CompletableFuture.delayedExecutor(deadline.limit(LONGEST_EXCHANGE).toMillis(), TimeUnit.MILLISECONDS);
-        CompletableFuture<Void> limit = CompletableFuture.runAsync(exchange::abort, later);
+        CompletableFuture<Void> limit = new CompletableFuture<Void>()
+                .completeOnTimeout(null, deadline.limit(LONGEST_EXCHANGE).toMillis(), TimeUnit.MILLISECONDS);
+        limit.thenRunAsync(exchange::abort);
         try {
             HttpExecuteResponse response = exchange.call();
             SdkHttpResponse head = response.httpResponse();
@@ -235,103 +200,23 @@ final class Http {
             JsonNode body = parse(bytes == null ? new byte[0] : bytes);
             // Only the answer for a branch that was gone already has no body.
             boolean isNeons = body.isObject() || !head.isSuccessful() || head.statusCode() == 204 && method == SdkHttpMethod.DELETE;
-            return new Answer(isNeons ? head.statusCode() : NONE, body, body.path("request_id").asText(requestId),
-                    retryAfter(head.firstMatchingHeader("Retry-After").orElse("")), isNeons ? "" : ANOTHERS, false);
+            return !isNeons ? Answer.none(Network.ANOTHERS, requestId) : new Answer(head.statusCode(), body,
+                    body.path("request_id").asText(requestId), retryAfter(head.firstMatchingHeader("Retry-After").orElse("")), "");
         } catch (IOException | UncheckedIOException | StackOverflowError e) {
-            String reason = limit.isDone() ? "timed out" : reason(e, request.httpRequest().getUri());
-            return new Answer(NONE, MissingNode.getInstance(), requestId, null, reason, isHopeless(e));
+            return Answer.none(limit.isDone() ? "timed out" : Network.reason(e, request.httpRequest().getUri()), requestId);
         } finally {
             limit.cancel(false);
         }
     }
 
-    /**
-     * Returns the SDK's client that starts fastest. It connects as Java does by default, so that certificates are read but once.
-     *
-     * @param longest the usual limit of a read
-     */
-    static SdkHttpClient client(Deadline deadline, Duration longest) {
-        return UrlConnectionHttpClient.create(uri -> connect(uri, (int) deadline.limit(longest).toMillis()));
-    }
-
-    private static HttpURLConnection connect(URI uri, int limitMillis) {
-        try {
-            HttpURLConnection connection = (HttpURLConnection) uri.toURL().openConnection(proxy(uri));
-            connection.setInstanceFollowRedirects(false);
-            connection.setUseCaches(false);
-            connection.setConnectTimeout(Math.min(CONNECT_MILLIS, limitMillis));
-            connection.setReadTimeout(limitMillis);
-            return connection;
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        }
-    }
-
-    /** The SDK reads the variables that all such tools know: HTTPS_PROXY, NO_PROXY, in capitals or not. */
-    private static Proxy proxy(URI uri) {
-        ProxyConfigProvider proxy = ProxyConfigProvider.fromSystemEnvironmentSettings(true, true, uri.getScheme());
-        boolean isDirect = proxy == null || proxy.host() == null
-                || proxy.nonProxyHosts().stream().anyMatch(uri.getHost().toLowerCase(Locale.ROOT)::matches);
-        return isDirect ? Proxy.NO_PROXY : new Proxy(Proxy.Type.HTTP, new InetSocketAddress(proxy.host(), proxy.port()));
-    }
-
-    private static SdkHttpClient patching(String scheme) {
-        return ApacheHttpClient.builder().proxyConfiguration(ProxyConfiguration.builder().scheme(scheme).build())
-                .connectionTimeout(Duration.ofMillis(CONNECT_MILLIS)).socketTimeout(LONGEST_EXCHANGE).build();
-    }
-
-    /**
-     * Returns in words why there was no answer.
-     *
-     * @param address what was asked, which decides whether a proxy had a part in it
-     */
-    static String reason(Throwable e, URI address) {
-        Throwable cause = cause(e, IOException.class).orElse(e);
-        Matcher refused = REFUSED_BY_PROXY.matcher(String.valueOf(cause.getMessage()));
-        String reason = cause(e, GeneralSecurityException.class).isPresent() ? NOT_TRUSTED + Secret.clean(rootMessage(e))
-                : cause instanceof UnknownHostException ? "unknown host"
-                : cause instanceof SocketTimeoutException ? "timed out"
-                : cause(e, StackOverflowError.class).isPresent() ? "its answer does not end"
-                : cause.getClass().getSimpleName().startsWith("Json") ? ANOTHERS
-                : refused.find() ? "refused with " + refused.group(1)
-                : cause.getMessage() == null ? "no connection" : Secret.clean(cause.getMessage());
-        return proxy(address).address() instanceof InetSocketAddress proxy
-                ? reason + " by way of the proxy " + proxy.getHostString() + ":" + proxy.getPort() : reason;
-    }
-
-    /** Tells whether a request would fail the same way again: people have to see to certificates, and to what a proxy lets pass. */
-    static boolean isHopeless(Throwable e) {
-        return cause(e, GeneralSecurityException.class).isPresent()
-                || cause(e, IOException.class).map(thrown -> REFUSED_BY_PROXY.matcher(String.valueOf(thrown.getMessage())))
-                        .filter(refused -> refused.find() && refused.group(1).startsWith("4")).isPresent();
-    }
-
-    /** Returns what helps where there was no answer. */
-    static String advice(String reason) {
-        return reason.startsWith(NOT_TRUSTED)
-                ? "let Java trust your network's own certificate authority with JAVA_TOOL_OPTIONS=-Djavax.net.ssl.trustStore=FILE"
-                : reason.startsWith("refused with ") ? "let the proxy pass it, or name the host in NO_PROXY"
-                : "run again later";
-    }
-
-    /** Returns what the first cause of all has to say. */
-    static String rootMessage(Throwable e) {
-        return e.getCause() == null ? String.valueOf(e.getMessage()) : rootMessage(e.getCause());
-    }
-
-    /** Returns the first of the causes that is of this type. */
-    static Optional<Throwable> cause(Throwable e, Class<? extends Throwable> type) {
-        return Stream.iterate(e, Objects::nonNull, Throwable::getCause).filter(type::isInstance).findFirst();
-    }
-
-    /** Reads a Retry-After header, which counts seconds or names a date; null when there is none that makes sense. */
+    /** Reads a Retry-After header, which counts seconds or names a date; no time when there is none that makes sense. */
     private static Duration retryAfter(String header) {
         try {
             Duration pause = header.strip().matches("\\d{1,6}") ? Duration.ofSeconds(Long.parseLong(header.strip()))
                     : Duration.between(Instant.now(), ZonedDateTime.parse(header.strip(), DateTimeFormatter.RFC_1123_DATE_TIME));
-            return pause.isNegative() ? null : pause;
+            return pause.isNegative() ? Duration.ZERO : pause;
         } catch (DateTimeParseException e) {
-            return null;
+            return Duration.ZERO;
         }
     }
 
@@ -343,52 +228,18 @@ final class Http {
         long longest = Math.min(FIRST_PAUSE_MILLIS << Math.min(attempt, 10), LONGEST_PAUSE_MILLIS);
         // With luck random pauses could all be over in no time, and an outage would not.
         long least = answer.isOutcomeUnknown() ? longest / 2 : 1;
-        Duration pause = Duration.ofMillis(ThreadLocalRandom.current().nextLong(least, longest + 1));
-        pause = answer.retryAfter() == null ? pause : pause.plus(answer.retryAfter());
-        String why = switch (answer.status()) {
-            case NONE -> "Neon did not answer (" + answer.reason() + ")";
-            case 422, 423 -> "Neon is at work on this project (" + answer.status() + ")";
-            case 429 -> "Neon has had too many requests (429)";
-            default -> "Neon is not available (" + answer.status() + ")";
-        };
-        return pause(pause, why + "; trying again");
-    }
-
-    /**
-     * Says why and sleeps; returns false, without either, when the time of the run does not last for it. However many requests wait at the
-     * same time for the same thing, only a wait that goes on for longer than was said is worth a line.
-     */
-    private boolean pause(Duration pause, String why) {
-        if (pause.compareTo(deadline.left()) > 0) {
-            return false;
-        }
-        synchronized (saidUntilNanos) {
-            long now = System.nanoTime();
-            if (now + pause.toNanos() - saidUntilNanos.getOrDefault(why, now) > WORTH_A_LINE.toNanos()) {
-                saidUntilNanos.put(why, now + pause.toNanos());
-                say.accept(String.format(Locale.ROOT, "%s in %.1f s.", why, pause.toMillis() / 1000.0));
-            }
-        }
-        return pause(pause);
-    }
-
-    /** Sleeps; returns false, without a pause, when the time of the run does not last for it. */
-    boolean pause(Duration pause) {
-        if (pause.compareTo(deadline.left()) > 0) {
-            return false;
-        }
-        sleep(pause);
-        return true;
+        long pause = ThreadLocalRandom.current().nextLong(least, longest + 1);
+        return pause(answer.retryAfter().plusMillis(pause), switch (answer.status()) {
+            case NONE -> "Neon did not answer (" + answer.reason() + "); trying again";
+            case 422, 423 -> "Neon is at work on this project (" + answer.status() + "); trying again";
+            case 429 -> "Neon has had too many requests (429); trying again";
+            default -> "Neon is not available (" + answer.status() + "); trying again";
+        });
     }
 
     /** Waits until Neon's limits leave room for this many requests; returns false, without a wait, when the time does not last for it. */
     boolean awaitRoom(int more) {
-        long due;
-        synchronized (requestNanos) {
-            int last = requests + more - 1;
-            due = last < REQUESTS_A_MINUTE ? System.nanoTime() : requestNanos[last % REQUESTS_A_MINUTE] + 60_000_000_000L;
-        }
-        return pause(Duration.ofNanos(Math.max(0, due - System.nanoTime())), KEEPING_BELOW);
+        return pause(untilRoom(more, REQUESTS_A_MINUTE, MINUTE), KEEPING_BELOW);
     }
 
     /**
@@ -396,24 +247,48 @@ final class Http {
      * the end of the run. What comes right after a wait may come a moment later: it tells what was waited for.
      */
     private boolean pace() {
-        long due = System.nanoTime();
-        synchronized (requestNanos) {
-            if (requests >= REQUESTS_A_SECOND) {
-                due = Math.max(due, requestNanos[(requests - REQUESTS_A_SECOND) % REQUESTS_A_MINUTE] + 1_000_000_000L);
-            }
-            if (requests >= REQUESTS_A_MINUTE) {
-                due = Math.max(due, requestNanos[requests % REQUESTS_A_MINUTE] + 60_000_000_000L);
-            }
-            requestNanos[requests++ % REQUESTS_A_MINUTE] = due;
+        Duration pause;
+        synchronized (timetable) {
+            Duration second = untilRoom(1, REQUESTS_A_SECOND, SECOND);
+            Duration minute = untilRoom(1, REQUESTS_A_MINUTE, MINUTE);
+            pause = second.compareTo(minute) > 0 ? second : minute;
+            timetable.add(System.nanoTime() + pause.toNanos());
         }
-        Duration pause = Duration.ofNanos(Math.max(0, due - System.nanoTime()));
-        return pause.isZero() ? !deadline.left().plusSeconds(1).isNegative()
-                : pause(pause, KEEPING_BELOW);
+        return pause.isZero() ? !deadline.left().plus(SECOND).isNegative() : pause(pause, KEEPING_BELOW);
     }
 
-    private static void sleep(Duration duration) {
+    /** Returns how long it takes until so many requests more are within this limit of so many in such a time. */
+    private Duration untilRoom(int more, int limit, Duration time) {
+        synchronized (timetable) {
+            int first = timetable.size() + more - 1 - limit;
+            return first < 0 ? Duration.ZERO : Duration.ofNanos(Math.max(0, timetable.get(first) + time.toNanos() - System.nanoTime()));
+        }
+    }
+
+    /**
+     * Says what for and pauses; returns false, without either, when the time of the run does not last for it. However many requests wait at
+     * the same time for the same thing, only a wait that goes on for over a second longer than was said is worth a line.
+     */
+    private boolean pause(Duration pause, String what) {
+        synchronized (saidUntil) {
+            long now = System.nanoTime();
+            long end = now + pause.toNanos();
+            if (deadline.lasts(pause) && end - saidUntil.getOrDefault(what, now) > SECOND.toNanos()) {
+                saidUntil.put(what, end);
+                say.accept(String.format(Locale.ROOT, "%s in %.1f s.", what, pause.toMillis() / 1000.0));
+            }
+        }
+        return pause(pause);
+    }
+
+    /** Pauses; returns false, without a pause, when the time of the run does not last for it. */
+    boolean pause(Duration pause) {
+        if (!deadline.lasts(pause)) {
+            return false;
+        }
         try {
-            Thread.sleep(Math.max(0, duration.toMillis()));
+            Thread.sleep(pause.toMillis());
+            return true;
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             throw new Failure("Interrupted; run again, which goes on where this run stopped.", e);

@@ -55,18 +55,14 @@ final class NeonApi {
      * @param message what Neon says of it, which can be shown
      */
     record Masking(String state, String message) {
-        private static final String DONE = "anonymized";
-        private static final String NOT_BEGUN = "initialized";
-        private static final String FAILED = "error";
-        private static final String HOPELESS = "initialization_error";
 
         boolean isDone() {
-            return state.equals(DONE);
+            return state.equals("anonymized");
         }
 
         /** Tells whether it does not go on before somebody begins it, as one may from here. */
         boolean hasStopped() {
-            return state.equals(NOT_BEGUN) || state.equals(FAILED);
+            return state.equals("initialized") || state.equals("error");
         }
     }
 
@@ -86,21 +82,11 @@ final class NeonApi {
     /** A change that was not made for now, as far as is known. Whether it is still wanted may have changed before another try. */
     static final class NotNow extends Failure {
 
-        private final transient Http.Answer answer;
+        final transient Http.Answer answer;
 
-        private NotNow(Http.Answer answer, Failure cause) {
-            super(cause.getMessage(), cause);
+        private NotNow(String sentence, Http.Answer answer) {
+            super(sentence);
             this.answer = answer;
-        }
-
-        /** Tells whether Neon may have made the change all the same. */
-        boolean isOutcomeUnknown() {
-            return answer.isOutcomeUnknown();
-        }
-
-        /** Returns the pause that Neon asks for. */
-        Duration pause() {
-            return answer.retryAfter() == null ? Duration.ZERO : answer.retryAfter();
         }
     }
 
@@ -119,8 +105,6 @@ final class NeonApi {
     record BranchRequest(String name, String parentId, boolean schemaOnly, String expiresAt, int suspendTimeoutSeconds,
             Map<String, String> annotations) {
     }
-
-    private static final int BRANCHES_A_PAGE = 1000;
 
     /** What to do about a refusal: the first whose pattern is in its status, code and message. KEY stands for where the key is from. */
     private static final String ADVICE = """
@@ -143,10 +127,6 @@ final class NeonApi {
              -> change what was asked for, or ask Neon's support about the request
             """;
 
-    /** When a wait is said for the first time, and how often then; each new branch takes a moment, which is not worth a line. */
-    private static final Duration FIRST_LINE = Duration.ofSeconds(1);
-    private static final Duration BETWEEN_LINES = Duration.ofSeconds(3);
-
     private final Http http;
     private final URI host;
     private final Secret key;
@@ -155,14 +135,9 @@ final class NeonApi {
     private final Consumer<String> say;
 
     /**
-     * Opens nothing yet.
+     * Opens nothing yet. Takes what {@link Http} takes.
      *
-     * @param host the API's address without a slash at its end
      * @param keySource where the key came from, in words, for the advice when Neon refuses it
-     * @param deadline when to give up waiting and trying again
-     * @param say takes a line that says what is being waited for
-     * @param verbose takes one line per request
-     * @throws Failure if the key cannot be one
      */
     NeonApi(String project, URI host, Secret key, String keySource, Deadline deadline, Consumer<String> say, Consumer<String> verbose) {
         // A header cannot hold other characters, and Java's complaint would show the key.
@@ -178,11 +153,7 @@ final class NeonApi {
         this.say = say;
     }
 
-    /**
-     * Lists every branch of the project, all pages, oldest first.
-     *
-     * @throws Failure if a page cannot be read
-     */
+    /** Lists every branch of the project, all pages, oldest first. */
     List<Branch> listProjectBranches() {
         Map<String, Branch> branches = new LinkedHashMap<>();
         Set<String> cursors = new HashSet<>();
@@ -191,13 +162,13 @@ final class NeonApi {
         JsonNode page;
         do {
             // Neon's default order, by time of update, changes while one pages through it.
-            page = get("/branches", "?sort_by=created_at&sort_order=asc&limit=" + BRANCHES_A_PAGE
-                    + (cursor.isEmpty() ? "" : "&cursor=" + encode(cursor)), what);
+            page = get("/branches?sort_by=created_at&sort_order=asc&limit=1000" + (cursor.isEmpty() ? "" : "&cursor=" + encode(cursor)),
+                    what);
             if (!page.path("branches").isArray()) {
                 throw new Failure("Could not " + what + ": Neon's answer holds no list; run again later.");
             }
             elements(page.path("branches")).map(NeonApi::branch).forEach(branch -> branches.put(branch.id(), branch));
-            cursor = page.path("pagination").path("next").asText("");
+            cursor = text(page.path("pagination"), "next");
         } while (!cursor.isEmpty() && !page.path("branches").isEmpty() && cursors.add(cursor));
         return List.copyOf(branches.values());
     }
@@ -209,7 +180,7 @@ final class NeonApi {
 
     /** Reads a branch by its id. */
     Branch getProjectBranch(String branchId) {
-        return branch(get("/branches/" + branchId, "", "read Neon branch " + branchId).path("branch"));
+        return branch(get("/branches/" + branchId, "read Neon branch " + branchId).path("branch"));
     }
 
     /**
@@ -217,7 +188,6 @@ final class NeonApi {
      *
      * @return what was made; nothing when the project has a branch of that name by now, be it that another build was faster or that
      *     Neon's answer was lost
-     * @throws Failure if Neon refuses
      */
     Optional<NewBranch> createProjectBranch(BranchRequest request) {
         return createBranch("/branches", request, body(request));
@@ -234,9 +204,9 @@ final class NeonApi {
     }
 
     private Optional<NewBranch> createBranch(String path, BranchRequest request, ObjectNode body) {
-        return create(path, body, "create Neon branch '" + request.name() + "' in project " + project,
+        return change("POST", path, body, "create Neon branch '" + request.name() + "' in project " + project,
                 () -> findBranch(request.name()).isPresent())
-                .map(answer -> new NewBranch(branch(answer.path("branch")), operations(answer), readWriteCompute(answer),
+                .map(answer -> new NewBranch(branch(answer.path("branch")), operations(answer), compute(answer),
                         names(answer.path("roles")), names(answer.path("databases"))));
     }
 
@@ -249,7 +219,7 @@ final class NeonApi {
         if (request.expiresAt() != null) {
             branch.put("expires_at", request.expiresAt());
         }
-        body.putArray("endpoints").add(readWriteCompute(request.suspendTimeoutSeconds()));
+        body.putArray("endpoints").add(newCompute(request.suspendTimeoutSeconds()));
         ObjectNode annotations = body.putObject("annotation_value");
         request.annotations().forEach(annotations::put);
         return body;
@@ -259,64 +229,43 @@ final class NeonApi {
      * Tells how far the masking of a branch has come.
      *
      * @return nothing if Neon says that it is no branch to mask, so that its rows are its parent's
-     * @throws Failure if that cannot be told
      */
     Optional<Masking> getAnonymizedBranchStatus(String branchId) {
-        Http.Answer answer = http.send("GET", path("/branches/" + branchId + "/anonymized_status"), "", null, null);
+        Http.Answer answer = http.send("GET", path("/branches/" + branchId + "/anonymized_status"), null, null);
         if (isNotThere(answer)) {
             return Optional.empty();
         }
         JsonNode status = require(answer, "read how Neon branch " + branchId + " is masked");
-        return Optional.of(new Masking(status.path("state").asText(""), clean(status.path("status_message").asText(""))));
+        return Optional.of(new Masking(text(status, "state"), clean(text(status, "status_message"))));
     }
 
     /** Lists the rules that a branch is masked by. */
     List<JsonNode> getMaskingRules(String branchId) {
-        return elements(get("/branches/" + branchId + "/masking_rules", "", "list the masking rules of Neon branch " + branchId)
+        return elements(get("/branches/" + branchId + "/masking_rules", "list the masking rules of Neon branch " + branchId)
                 .path("masking_rules")).toList();
     }
 
     /**
-     * Gives the branch these rules in place of those it has. They hold from the next masking on.
+     * Gives a branch these rules in place of those it has, and begins to mask it by them: it has been made ready for that, could not be
+     * masked, or is to be masked once more.
      *
      * @param found how far the masking had come; where it has gone on since, another build was faster, and nothing is to be done
      */
-    void updateMaskingRules(String branchId, ArrayNode rules, Masking found) {
+    void startAnonymization(String branchId, ArrayNode rules, Masking found) {
+        String what = "mask Neon branch " + branchId;
+        BooleanSupplier hasGoneOn = () -> !getAnonymizedBranchStatus(branchId).map(Masking::state).equals(Optional.of(found.state()));
         ObjectNode body = Http.JSON.createObjectNode();
         body.set("masking_rules", rules);
-        begin("PATCH", "/branches/" + branchId + "/masking_rules", body, branchId, found);
+        change("PATCH", "/branches/" + branchId + "/masking_rules", body, what, hasGoneOn);
+        change("POST", "/branches/" + branchId + "/anonymize", null, what, hasGoneOn);
     }
 
-    /** Begins to mask a branch that has been made ready for it or that could not be masked, or masks it once more. */
-    void startAnonymization(String branchId, Masking found) {
-        begin("POST", "/branches/" + branchId + "/anonymize", null, branchId, found);
-    }
-
-    private void begin(String method, String path, JsonNode body, String branchId, Masking found) {
-        BooleanSupplier hasGoneOn = () -> !getAnonymizedBranchStatus(branchId).map(Masking::state).equals(Optional.of(found.state()));
-        Http.Answer answer = http.send(method, path(path), "", body, hasGoneOn);
-        if (answer != null && !answer.isSuccess() && !hasGoneOn.getAsBoolean()) {
-            require(answer, "mask Neon branch " + branchId);
-        }
-    }
-
-    /**
-     * Sets when the branch expires.
-     *
-     * @param expiresAt RFC 3339, or null for never
-     * @throws Failure if Neon refuses, as it does for default and protected branches and for those with children
-     */
+    /** Sets when the branch expires, null for never, which Neon refuses for default and protected branches and for those with children. */
     void updateProjectBranch(String branchId, String expiresAt) {
-        require(http.send("PATCH", path("/branches/" + branchId), "", expiry(expiresAt), null),
-                "set when Neon branch " + branchId + " expires");
+        send("PATCH", "/branches/" + branchId, expiry(expiresAt), "set when Neon branch " + branchId + " expires");
     }
 
-    /**
-     * Likewise, in one try.
-     *
-     * @return whether there is such a branch
-     * @throws NotNow if another try may help
-     */
+    /** Likewise, in one try; returns whether there is such a branch. Throws {@link NotNow} if another try may help. */
     boolean updateProjectBranchOnce(Branch branch, String expiresAt) {
         return changeOnce("PATCH", branch, expiry(expiresAt), "set when Neon branch " + branch.label() + " expires");
     }
@@ -328,23 +277,15 @@ final class NeonApi {
     }
 
     /**
-     * Begins to reset the branch to the current state of its parent; its host and passwords stay. Repeating that changes nothing more.
-     *
-     * @return the operations to wait for
-     * @throws Failure if Neon refuses, as it does for protected and root branches and for those with children
+     * Begins to reset the branch to the current state of its parent, which Neon refuses for protected and root branches and for those with
+     * children; its host and passwords stay. Repeating that changes nothing more. Returns the operations to wait for.
      */
     List<Operation> restoreProjectBranch(String branchId, String parentId) {
         ObjectNode body = Http.JSON.createObjectNode().put("source_branch_id", parentId);
-        return operations(require(http.send("POST", path("/branches/" + branchId + "/restore"), "", body, null),
-                "reset Neon branch " + branchId));
+        return operations(send("POST", "/branches/" + branchId + "/restore", body, "reset Neon branch " + branchId));
     }
 
-    /**
-     * Deletes a branch for good, in one try.
-     *
-     * @return whether there was such a branch
-     * @throws NotNow if another try may help
-     */
+    /** Deletes a branch for good, in one try; returns whether there was such a branch. Throws {@link NotNow} if another try may help. */
     boolean deleteProjectBranchOnce(Branch branch) {
         return changeOnce("DELETE", branch, null, "delete Neon branch " + branch.label());
     }
@@ -361,14 +302,13 @@ final class NeonApi {
             return false;
         }
         if (answer.isSuccess() && !answer.body().has("branch")) {
-            answer = new Http.Answer(Http.NONE, answer.body(), answer.requestId(), null, Http.ANOTHERS, false);
+            answer = Http.Answer.none(Network.ANOTHERS, answer.requestId());
         }
-        try {
-            require(answer, what);
-            return true;
-        } catch (Failure e) {
-            throw answer.isTemporary() || answer.isOutcomeUnknown() ? new NotNow(answer, e) : e;
+        if (answer.isTemporary() || answer.isOutcomeUnknown()) {
+            throw new NotNow(refusal(answer, what), answer);
         }
+        require(answer, what);
+        return true;
     }
 
     /** Waits until Neon's limits leave room for this many requests; returns false when the time does not last for it. */
@@ -381,37 +321,27 @@ final class NeonApi {
         return http.pauseBeforeNext(times, notNow.answer);
     }
 
-    /**
-     * Returns the branch's read-write compute, without which nobody can connect to it.
-     *
-     * @throws Failure if it is disabled
-     */
+    /** Returns the branch's read-write compute, without which nobody can connect to it; fails if that is disabled. */
     Optional<Compute> readWriteCompute(String branchId) {
-        return readWriteCompute(get("/branches/" + branchId + "/endpoints", "", "list the computes of Neon branch " + branchId));
+        return compute(get("/branches/" + branchId + "/endpoints", "list the computes of Neon branch " + branchId));
     }
 
-    /**
-     * Gives the branch a read-write compute.
-     *
-     * @param suspendTimeoutSeconds 0 for Neon's default, -1 for never
-     * @return the operations to wait for
-     * @throws Failure if Neon refuses, and not because there is one by now
-     */
+    /** Gives the branch a read-write compute, unless there is one by now; returns the operations to wait for. */
     List<Operation> createProjectEndpoint(String branchId, int suspendTimeoutSeconds) {
         ObjectNode body = Http.JSON.createObjectNode();
-        body.set("endpoint", readWriteCompute(suspendTimeoutSeconds).put("branch_id", branchId));
-        return create("/endpoints", body, "give Neon branch " + branchId + " a compute", () -> readWriteCompute(branchId).isPresent())
-                .map(NeonApi::operations).orElse(List.of());
+        body.set("endpoint", newCompute(suspendTimeoutSeconds).put("branch_id", branchId));
+        return change("POST", "/endpoints", body, "give Neon branch " + branchId + " a compute",
+                () -> readWriteCompute(branchId).isPresent()).map(NeonApi::operations).orElse(List.of());
     }
 
     /** Lists the names of the branch's roles. */
     List<String> listProjectBranchRoles(String branchId) {
-        return names(get("/branches/" + branchId + "/roles", "", "list the roles of Neon branch " + branchId).path("roles"));
+        return names(get("/branches/" + branchId + "/roles", "list the roles of Neon branch " + branchId).path("roles"));
     }
 
     /** Lists the names of the branch's databases. */
     List<String> listProjectBranchDatabases(String branchId) {
-        return names(get("/branches/" + branchId + "/databases", "", "list the databases of Neon branch " + branchId).path("databases"));
+        return names(get("/branches/" + branchId + "/databases", "list the databases of Neon branch " + branchId).path("databases"));
     }
 
     /**
@@ -421,12 +351,11 @@ final class NeonApi {
      * @param compute the branch's own read-write compute, which the string has to lead to
      * @param pooled whether to go through Neon's connection pooler; migrations want the direct connection
      * @return a URI that holds no character special to shells and env files: those are percent-encoded, which means the same
-     * @throws Failure if there is no such role or database, or Neon's answer is not what was asked for
      */
     Secret getConnectionURI(String branchId, Compute compute, Login login, boolean pooled) {
         String what = "get the connection string of Neon branch " + branchId;
-        String uri = get("/connection_uri", "?branch_id=" + requireId(branchId, what) + "&role_name=" + encode(login.role())
-                + "&database_name=" + encode(login.database()) + "&pooled=" + pooled, what).path("uri").asText("");
+        String uri = text(get("/connection_uri?branch_id=" + branchId + "&role_name=" + encode(login.role())
+                + "&database_name=" + encode(login.database()) + "&pooled=" + pooled, what), "uri");
         ConnectionString.objection(uri, compute, login, pooled).ifPresent(objection -> {
             throw new Failure("Could not " + what + ": Neon's answer " + objection
                     + "; check --api-host and any proxy, or run again later.");
@@ -434,55 +363,53 @@ final class NeonApi {
         return new Secret(ConnectionString.percentEncode(uri));
     }
 
-    /**
-     * Waits until the operations have finished and the branch can be used, and says so on the way.
-     *
-     * @throws Failure if an operation fails, or it takes longer than the deadline
-     */
+    /** Waits until the operations, which run beside each other, have finished and the branch can be used, and says so on the way. */
     void awaitReady(Branch branch, List<Operation> operations) {
         long start = System.nanoTime();
-        boolean isKnown = true;
-        for (Operation operation : operations) {
-            Operation latest = operation;
-            while (!isFinished(latest, branch)) {
-                // Operations run beside each other: when one has finished, the next may have too, and is looked at without a pause.
-                if (isKnown) {
-                    pauseBeforeNextLook(branch, "ready", latest.action() + " is " + latest.status(), start);
-                }
-                latest = getProjectOperation(operation.id());
-                isKnown = true;
-            }
-            isKnown = false;
-        }
+        List<Operation> running = unfinished(branch, operations.stream());
         String state = branch.state();
-        // Other states, such as archived, take connections, and Neon may invent more.
-        while (state.equals("init") || state.equals("resetting")) {
-            if (isKnown) {
-                pauseBeforeNextLook(branch, "ready", "it is " + state, start);
+        while (!running.isEmpty() || isBusy(state)) {
+            pauseBeforeNextLook(branch, "ready", running.isEmpty() ? "it is " + state
+                    : running.get(0).action() + " is " + running.get(0).status(), start);
+            running = unfinished(branch, running.stream().map(operation -> getProjectOperation(operation.id())));
+            if (running.isEmpty() && isBusy(state)) {
+                state = getProjectBranch(branch.id()).state();
             }
-            state = getProjectBranch(branch.id()).state();
-            isKnown = true;
         }
     }
 
-    /**
-     * Waits until the branch is masked, and says so on the way.
-     *
-     * @return what Neon says of that
-     * @throws Failure if the masking fails, or it takes longer than the deadline
-     */
+    /** Other states, such as archived, take connections, and Neon may invent more. */
+    private static boolean isBusy(String state) {
+        return state.equals("init") || state.equals("resetting");
+    }
+
+    private List<Operation> unfinished(Branch branch, Stream<Operation> operations) {
+        return operations.filter(operation -> switch (operation.status()) {
+            case "finished", "skipped" -> false;
+            case "failed", "error", "cancelled" -> throw new Failure("Neon could not make branch '" + branch.name() + "' ready: "
+                    + clean(operation.action() + " ended as " + operation.status() + " (operation " + operation.id())
+                    + "); run again, or look at the project's operations in the Neon Console.");
+            default -> true;
+        }).toList();
+    }
+
+    private Operation getProjectOperation(String operationId) {
+        return operation(get("/operations/" + operationId, "read Neon operation " + operationId).path("operation"));
+    }
+
+    /** Waits until the branch is masked, and says so on the way. */
     Masking awaitAnonymized(Branch branch) {
         long start = System.nanoTime();
         while (true) {
             Masking masking = getAnonymizedBranchStatus(branch.id()).orElseThrow(() -> new Failure("Neon branch '" + branch.name()
                     + "' is not there any more, or not to be masked; run again."));
             switch (masking.state()) {
-                case Masking.DONE -> {
+                case "anonymized" -> {
                     return masking;
                 }
-                case Masking.FAILED -> throw new Failure("Neon could not mask branch '" + branch.name() + "': " + masking.message()
+                case "error" -> throw new Failure("Neon could not mask branch '" + branch.name() + "': " + masking.message()
                         + "; mend the rules if they are the cause, and run again with --masking-rules, which masks it anew.");
-                case Masking.HOPELESS -> throw new Failure("Neon could not make branch '" + branch.name() + "' ready to be masked: "
+                case "initialization_error" -> throw new Failure("Neon could not make branch '" + branch.name() + "' ready to be masked: "
                         + masking.message() + "; delete it in the Neon Console, and the next run makes it anew.");
                 default -> pauseBeforeNextLook(branch, "masked",
                         "it is " + masking.state() + (masking.message().isEmpty() ? "" : ", " + masking.message()), start);
@@ -490,75 +417,60 @@ final class NeonApi {
         }
     }
 
+    /** Says that there is something to wait for once that has taken a second, as a new branch may, and every three seconds from then on. */
     private void pauseBeforeNextLook(Branch branch, String what, String waitsFor, long startNanos) {
-        Duration waited = Duration.ofNanos(System.nanoTime() - startNanos);
-        Duration pause = Duration.ofMillis(Math.min(100 + waited.toMillis() / 10, 1000));
-        Duration sinceLine = waited.plus(BETWEEN_LINES).minus(FIRST_LINE);
-        boolean isWorthALine = sinceLine.dividedBy(BETWEEN_LINES) < sinceLine.plus(pause).dividedBy(BETWEEN_LINES);
-        if (isWorthALine) {
+        long waited = (System.nanoTime() - startNanos) / 1_000_000;
+        long pause = Math.min(100 + waited / 10, 1000);
+        if ((waited + 2000) / 3000 < (waited + pause + 2000) / 3000) {
             say.accept("Waiting for Neon branch '" + branch.name() + "' to be " + what + ": " + clean(waitsFor) + ".");
         }
-        if (!http.pause(pause)) {
+        if (!http.pause(Duration.ofMillis(pause))) {
             throw new Failure("Neon branch '" + branch.name() + "' is not " + what + " yet (" + clean(waitsFor)
                     + "); run again, which goes on with the same branch, or give it longer with --wait.");
         }
     }
 
-    private boolean isFinished(Operation operation, Branch branch) {
-        return switch (operation.status()) {
-            case "finished", "skipped" -> true;
-            case "failed", "error", "cancelled" -> throw new Failure("Neon could not make branch '" + branch.name() + "' ready: "
-                    + clean(operation.action() + " ended as " + operation.status() + " (operation " + operation.id())
-                    + "); run again, or look at the project's operations in the Neon Console.");
-            default -> false;
-        };
+    private JsonNode get(String path, String what) {
+        return send("GET", path, null, what);
     }
 
-    private Operation getProjectOperation(String operationId) {
-        Operation operation = operation(get("/operations/" + requireId(operationId, "read a Neon operation"), "",
-                "read Neon operation " + operationId).path("operation"));
-        requireId(operation.id(), "read Neon operation " + operationId);
-        return operation;
+    /** Sends a request that may be acted on twice. */
+    private JsonNode send(String method, String path, JsonNode body, String what) {
+        return require(http.send(method, path(path), body, null), what);
     }
 
-    private JsonNode get(String path, String query, String what) {
-        return require(http.send("GET", path(path), query, null, null), what);
+    /** Sends a request that is not to be acted on twice: when it is refused, or its answer is lost, looks whether that was done by now. */
+    private Optional<JsonNode> change(String method, String path, JsonNode body, String what, BooleanSupplier isDone) {
+        Http.Answer answer = http.send(method, path(path), body, isDone);
+        boolean isRefused = answer != null && answer.status() / 100 == 4 && !answer.isTemporary();
+        return answer == null || isRefused && isDone.getAsBoolean() ? Optional.empty() : Optional.of(require(answer, what));
     }
 
-    /** Sends a request that makes something: when it is refused, or its answer is lost, looks whether the thing is there by now. */
-    private Optional<JsonNode> create(String path, JsonNode body, String what, BooleanSupplier isThere) {
-        Http.Answer answer = http.send("POST", path(path), "", body, isThere);
-        boolean isTaken = answer != null && (answer.status() == 409 || answer.status() == 422 && !answer.isNotReady());
-        return answer == null || isTaken && isThere.getAsBoolean() ? Optional.empty() : Optional.of(require(answer, what));
-    }
-
-    /**
-     * Returns what Neon answered.
-     *
-     * @param what what the request was to do, in words that follow "could not"
-     * @throws Failure if there was no answer, or it is a refusal
-     */
     private JsonNode require(Http.Answer answer, String what) {
-        if (answer.isSuccess()) {
-            return answer.body();
+        if (!answer.isSuccess()) {
+            throw new Failure(refusal(answer, what));
         }
-        if (answer.status() == Http.NONE) {
-            throw new Failure("Could not " + what + switch (answer.reason()) {
-                case Deadline.OVER -> " within --wait; run again, which goes on where this run stopped, or give it longer with --wait.";
-                case Http.ANOTHERS -> ": " + host + " answered with something that is not Neon's (request " + answer.requestId()
-                        + "); check --api-host and any proxy, or run again later.";
-                default -> ": no answer from " + host + " (" + answer.reason() + "); " + Http.advice(answer.reason()) + ".";
-            });
-        }
-        String code = clean(answer.body().path("code").asText(""));
-        String message = clean(answer.body().path("message").asText(""));
-        throw new Failure("Could not " + what + ": Neon answered " + answer.status() + (code.isEmpty() ? "" : " " + code)
-                + (message.isEmpty() ? "" : ", " + message) + " (request " + clean(answer.requestId()) + "); "
-                + advice(answer, code) + ".");
+        return answer.body();
     }
 
-    private String advice(Http.Answer answer, String code) {
-        String refusal = answer.status() + " " + code + " " + answer.body().path("message").asText("");
+    /** Says that there is no answer, or one that refuses what the request was to do, in words that follow "could not". */
+    private String refusal(Http.Answer answer, String what) {
+        if (answer.status() == Http.NONE) {
+            return "Could not " + what + switch (answer.reason()) {
+                case Deadline.OVER -> " within --wait; run again, which goes on where this run stopped, or give it longer with --wait.";
+                case Network.ANOTHERS -> ": " + host + " answered with something that is not Neon's (request " + answer.requestId()
+                        + "); check --api-host and any proxy, or run again later.";
+                default -> ": no answer from " + host + " (" + answer.reason() + "); " + Network.advice(answer.reason()) + ".";
+            };
+        }
+        String code = clean(text(answer.body(), "code"));
+        String message = clean(text(answer.body(), "message"));
+        return "Could not " + what + ": Neon answered " + answer.status() + (code.isEmpty() ? "" : " " + code)
+                + (message.isEmpty() ? "" : ", " + message) + " (request " + clean(answer.requestId()) + "); " + advice(answer) + ".";
+    }
+
+    private String advice(Http.Answer answer) {
+        String refusal = answer.status() + " " + text(answer.body(), "code") + " " + text(answer.body(), "message");
         return ADVICE.lines().map(line -> line.split(" -> ", 2)).filter(row -> Pattern.compile("(?is)" + row[0]).matcher(refusal).find())
                 .map(row -> row[1].replace("KEY", keySource)).findFirst().orElseThrow();
     }
@@ -577,14 +489,15 @@ final class NeonApi {
     }
 
     /** An empty id would make a request for one branch into one for the default branch, or for all of them. */
-    private static String requireId(String id, String what) {
+    private static String id(JsonNode thing, String what) {
+        String id = text(thing, "id");
         if (!ID.matcher(id).matches()) {
-            throw new Failure("Could not " + what + ": Neon's answer holds no id of it; run again later.");
+            throw new Failure("Could not read " + what + ": Neon's answer holds no id of it; run again later.");
         }
         return id;
     }
 
-    private static ObjectNode readWriteCompute(int suspendTimeoutSeconds) {
+    private static ObjectNode newCompute(int suspendTimeoutSeconds) {
         ObjectNode compute = Http.JSON.createObjectNode().put("type", "read_write");
         // Some plans refuse any value, so Neon's default is asked for by leaving the field out.
         return suspendTimeoutSeconds == 0 ? compute : compute.put("suspend_timeout_seconds", suspendTimeoutSeconds);
@@ -600,36 +513,37 @@ final class NeonApi {
     }
 
     private static Branch branch(JsonNode branch) {
-        return new Branch(requireId(branch.path("id").asText(""), "read a Neon branch"), branch.path("name").asText(""),
-                branch.path("parent_id").asText(null), branch.path("current_state").asText("ready"),
-                branch.path("default").asBoolean(false), branch.path("protected").asBoolean(false),
-                time(branch.path("expires_at").asText(null)), branch.path("init_source").asText("").equals("schema-only"),
-                elements(branch.path("restricted_actions")).noneMatch(action -> action.path("name").asText("").equals("restore")));
+        return new Branch(id(branch, "a Neon branch"), text(branch, "name"), branch.path("parent_id").asText(null),
+                branch.path("current_state").asText("ready"), branch.path("default").asBoolean(), branch.path("protected").asBoolean(),
+                time(branch.path("expires_at").asText(null)), text(branch, "init_source").equals("schema-only"),
+                elements(branch.path("restricted_actions")).noneMatch(action -> text(action, "name").equals("restore")));
     }
 
     private static Operation operation(JsonNode operation) {
-        return new Operation(operation.path("id").asText(""), operation.path("action").asText("an operation"),
-                operation.path("status").asText(""));
+        return new Operation(id(operation, "a Neon operation"), operation.path("action").asText("an operation"), text(operation, "status"));
     }
 
     private static List<Operation> operations(JsonNode answer) {
         return elements(answer.path("operations")).map(NeonApi::operation).toList();
     }
 
-    private static Optional<Compute> readWriteCompute(JsonNode answer) {
-        return elements(answer.path("endpoints")).filter(endpoint -> endpoint.path("type").asText("").equals("read_write")).findFirst()
-                .map(endpoint -> {
-                    String id = requireId(endpoint.path("id").asText(""), "read a compute of a Neon branch");
-                    if (endpoint.path("disabled").asBoolean(false)) {
-                        throw new Failure("The compute " + id + " of the Neon branch is disabled; enable it in the Neon Console, then run"
-                                + " again.");
-                    }
-                    return new Compute(id, endpoint.path("host").asText(""), endpoint.path("suspend_timeout_seconds").asLong(0));
-                });
+    private static Optional<Compute> compute(JsonNode answer) {
+        var compute = elements(answer.path("endpoints")).filter(endpoint -> text(endpoint, "type").equals("read_write")).findFirst();
+        return compute.map(endpoint -> {
+            String id = id(endpoint, "a compute of a Neon branch");
+            if (endpoint.path("disabled").asBoolean()) {
+                throw new Failure("The compute " + id + " of the Neon branch is disabled; enable it in the Neon Console, then run again.");
+            }
+            return new Compute(id, text(endpoint, "host"), endpoint.path("suspend_timeout_seconds").asLong());
+        });
     }
 
     private static List<String> names(JsonNode list) {
-        return elements(list).map(element -> element.path("name").asText("")).toList();
+        return elements(list).map(element -> text(element, "name")).toList();
+    }
+
+    private static String text(JsonNode thing, String name) {
+        return thing.path(name).asText("");
     }
 
     private static Stream<JsonNode> elements(JsonNode list) {

@@ -91,7 +91,7 @@ final class Removal {
         // A project that is at work refuses all changes but one.
         width = notNow.isEmpty() ? Math.min(2 * width, widest) : 1;
         waits = notNow.size() < batch.size() ? 0 : waits + 1;
-        return notNow.stream().max(Comparator.comparing(NeonApi.NotNow::pause));
+        return notNow.stream().max(Comparator.comparing(one -> one.answer.retryAfter()));
     }
 
     private boolean removeOnce(NeonApi.Branch branch) {
@@ -109,7 +109,7 @@ final class Removal {
             left.remove(branch.id());
         } catch (NeonApi.NotNow e) {
             errors.put(branch.id(), e.getMessage());
-            unanswered.merge(branch.id(), e.isOutcomeUnknown() ? 1 : 0, Integer::sum);
+            unanswered.merge(branch.id(), e.answer.isOutcomeUnknown() ? 1 : 0, Integer::sum);
             return Optional.of(e);
         } catch (Failure e) {
             fail(branch, e.getMessage());

@@ -184,6 +184,15 @@ class AtOnceTest {
         assertEquals(2, sandbox.neon().branches().size());
     }
 
+    /** Java's own client for HTTP would send it again by itself, at once. */
+    @Test
+    void a_delete_whose_connection_broke_is_sent_again_only_after_another_look() {
+        orphans(1);
+        sandbox.fail("DELETE", "/branches/", 1, Fault.resetBefore());
+        assertEquals(0, cleanUp().exitCode());
+        assertEquals(List.of("GET", "GET", "DELETE", "GET", "GET", "DELETE"), sandbox.exchanges().stream().map(Exchange::method).toList());
+    }
+
     @Test
     void a_branch_that_was_renamed_stays_whatever_it_is_called_now() {
         orphans(20);
