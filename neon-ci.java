@@ -90,7 +90,7 @@ class NeonCi implements Callable<Integer> {
 
     public static void main(String... args) {
         // The first call of an AWS client takes longer than all the rest; most of that can be done while the command line is read.
-        Thread early = new Thread(Aws::warmUpParameter);
+        Thread early = new Thread(() -> Aws.warmUp(aws -> aws.parameter("none")));
         early.setDaemon(true);
         early.start();
         int exitCode = commandLine(System.getenv()).execute(args);
@@ -624,7 +624,7 @@ class CleanupBranches implements Callable<Integer> {
     public Integer call() {
         check();
         inParallel.start(() -> {
-            Aws.warmUpBranches();
+            Aws.warmUp(aws -> aws.branches("none"));
             return null;
         });
         NeonApi neon = shared.neon(inParallel);
