@@ -74,7 +74,6 @@ final class Aws {
 
     /** How AWS names the action that is not allowed, and on what. */
     private static final Pattern DENIED = Pattern.compile("perform: ([\\w-]+:\\w+)(?: on resource: (arn:[^\\s,]+))?");
-    private static final String SIGN_IN = "sign in to AWS again: the credentials have expired or are not valid";
     private static final String SET_CLOCK = "set this machine's clock";
 
     /** What is wrong with the files in ~/.aws, to go on with after a sentence, or nothing. */
@@ -154,8 +153,7 @@ final class Aws {
      */
     Secret parameter(String name) {
         String what = "read SSM parameter " + name + " in region " + region;
-        findCredentials(what);
-        try (SsmClient ssm = configure(SsmClient.builder(), "SSM").build()) {
+        try (SsmClient ssm = configure(SsmClient.builder(), "ssm", what).build()) {
             Parameter parameter = ssm.getParameter(request -> request.name(name).withDecryption(true)).parameter();
             if (parameter == null || parameter.value() == null) {
                 throw new Failure("Could not " + what + ": AWS's answer holds none; run again later.");
@@ -164,7 +162,7 @@ final class Aws {
         } catch (SdkException | StackOverflowError e) {
             // A policy names the parameter without a version.
             String unversioned = name.replaceFirst("^(arn:(?:[^:]*:){4}[^:]*|[^:]*).*", "$1");
-            throw failure(what, e, "SSM", "ssm:GetParameter", unversioned.startsWith("arn:") ? unversioned
+            throw failure(what, e, "ssm", "ssm:GetParameter", unversioned.startsWith("arn:") ? unversioned
                     : arn("ssm", "parameter/" + unversioned.replaceFirst("^/", "")));
         }
     }
@@ -176,34 +174,31 @@ final class Aws {
      */
     List<AmplifyBranch> branches(String appId) {
         String what = "list the branches of Amplify app " + appId + " in region " + region;
-        findCredentials(what);
         List<AmplifyBranch> branches = new ArrayList<>();
         Set<String> tokens = new HashSet<>();
-        try (AmplifyClient amplify = configure(AmplifyClient.builder(), "AMPLIFY").build()) {
+        try (AmplifyClient amplify = configure(AmplifyClient.builder(), "amplify", what).build()) {
             for (ListBranchesResponse page : amplify.listBranchesPaginator(request -> request.appId(appId).maxResults(50))) {
-                requireList(page, what);
+                requireWhole(page, tokens, what);
                 page.branches().forEach(branch -> branches.add(new AmplifyBranch(branch.branchName(), branch.sourceBranch())));
-                if (!tokens.add(page.nextToken())) {
-                    throw new Failure("Could not " + what + ": its pages go round in a circle; run again later.");
-                }
-                if (page.nextToken() != null && deadline.left().isNegative()) {
-                    throw new Failure("Could not " + what + " within --wait: its list goes on; give it longer, or run again later.");
-                }
             }
         } catch (SdkException | StackOverflowError e) {
             String app = arn("amplify", "apps/" + appId);
-            throw failure(what, e, "AMPLIFY", "amplify:ListBranches", app + " and " + app + "/branches/*");
+            throw failure(what, e, "amplify", "amplify:ListBranches", app + " and " + app + "/branches/*");
         }
         return branches;
     }
 
     /** The SDK would take a page without a list for an empty one, and a clean-up all branches for orphans. */
-    private static void requireList(ListBranchesResponse page, String what) {
-        if (!page.hasBranches()) {
-            throw new Failure("Could not " + what + ": AWS's answer holds no list; run again later.");
-        }
-        if (page.branches().stream().anyMatch(branch -> branch.branchName() == null || branch.branchName().isBlank())) {
-            throw new Failure("Could not " + what + ": AWS's answer holds a branch without a name; run again later.");
+    private void requireWhole(ListBranchesResponse page, Set<String> tokens, String what) {
+        String trouble = !page.hasBranches() ? ": AWS's answer holds no list; run again later"
+                : page.branches().stream().anyMatch(branch -> branch.branchName() == null || branch.branchName().isBlank())
+                        ? ": AWS's answer holds a branch without a name; run again later"
+                : !tokens.add(page.nextToken()) ? ": its pages go round in a circle; run again later"
+                : page.nextToken() != null && deadline.left().isNegative()
+                        ? " within --wait: its list goes on; give it longer, or run again later"
+                : "";
+        if (!trouble.isEmpty()) {
+            throw new Failure("Could not " + what + trouble + ".");
         }
     }
 
@@ -211,7 +206,8 @@ final class Aws {
         return "arn:" + PartitionMetadata.of(region).id() + ":" + service + ":" + region + ":ACCOUNT:" + resource;
     }
 
-    private <B extends AwsClientBuilder<B, C> & AwsSyncClientBuilder<B, C>, C> B configure(B builder, String service) {
+    private <B extends AwsClientBuilder<B, C> & AwsSyncClientBuilder<B, C>, C> B configure(B builder, String service, String what) {
+        credentials = credentials == null ? findCredentials(what) : credentials;
         latest = null;
         StandardRetryStrategy retries = DefaultRetryStrategy.standardStrategyBuilder().useClientDefaults(false).maxAttempts(TRIES)
                 .retryOnException(e -> {
@@ -232,8 +228,8 @@ final class Aws {
 
     /** Returns where a service is, if the environment says so. */
     private Optional<URI> address(String service) {
-        return Stream.of("AWS_ENDPOINT_URL_" + service, "AWS_ENDPOINT_URL").map(environment).filter(Objects::nonNull).findFirst()
-                .map(address -> URI.create(address.replaceFirst("/+$", "")));
+        return Stream.of("AWS_ENDPOINT_URL_" + service.toUpperCase(Locale.ROOT), "AWS_ENDPOINT_URL").map(environment)
+                .filter(Objects::nonNull).findFirst().map(address -> URI.create(address.replaceFirst("/+$", "")));
     }
 
     /** A read whose answer was cut off, made by a proxy, or lost behind one may be made again; the SDK corrects a clock meanwhile. */
@@ -259,25 +255,24 @@ final class Aws {
      * Looks for credentials where the SDK does, in its order. The aws command knows ways that would take more of the SDK than is loaded
      * here: single sign-on, roles of a profile. Only the machine's metadata, which a laptop waits for in vain, comes after it.
      */
-    private void findCredentials(String what) {
+    private AwsCredentialsProvider findCredentials(String what) {
         Map<String, Supplier<AwsCredentialsProvider>> sources = new LinkedHashMap<>();
         sources.put("system properties", SystemPropertyCredentialsProvider::create);
         sources.put("the environment", EnvironmentVariableCredentialsProvider::create);
         sources.put("a web identity", WebIdentityTokenFileCredentialsProvider::create);
         sources.put("profile '" + Objects.requireNonNullElse(environment.apply("AWS_PROFILE"), "default") + "'",
                 ProfileCredentialsProvider::create);
-        sources.put("the container", () -> ContainerCredentialsProvider.builder().build());
+        sources.put("the container", ContainerCredentialsProvider::create);
         sources.put("'aws configure export-credentials'", () -> ProcessCredentialsProvider.builder()
                 .command(List.of("aws", "configure", "export-credentials", "--format", "process")).build());
         sources.put("this machine's metadata", InstanceProfileCredentialsProvider::create);
         List<String> tried = new ArrayList<>();
         for (String source : sources.keySet()) {
             try {
-                credentials = credentials == null ? sources.get(source).get() : credentials;
-                credentials.resolveCredentials();
-                return;
+                AwsCredentialsProvider provider = sources.get(source).get();
+                provider.resolveCredentials();
+                return provider;
             } catch (RuntimeException e) {
-                credentials = null;
                 tried.add(source + complaint(e));
             }
         }
@@ -288,7 +283,8 @@ final class Aws {
     /** The SDK's own texts go on for hundreds of characters; what the aws command has to say is for people. */
     private static String complaint(Throwable e) {
         String text = Http.rootMessage(e);
-        boolean isThere = Http.cause(e, IOException.class).filter(failed -> failed.getMessage().startsWith("Cannot run ")).isEmpty();
+        boolean isThere = Http.cause(e, IOException.class).map(Throwable::getMessage)
+                .filter(message -> message.startsWith("Cannot run ")).isEmpty();
         String complaint = !isThere ? "there is no such command"
                 // The command's first version has no such subcommand, and answers with how it is used.
                 : text.contains("usage:") ? "it is too old for that"
@@ -296,20 +292,18 @@ final class Aws {
         return complaint.isEmpty() ? "" : ": " + complaint;
     }
 
-    /** Says why a read failed, and what helps: for what was not allowed, to allow this action on these ARNs. */
+    /** Says why a read failed, and what helps: where it was not allowed, to allow this action on these ARNs. */
     private Failure failure(String what, Throwable thrown, String service, String action, String arns) {
         // When there is no time left for another try, the reason for that try tells more than the time.
         Throwable e = thrown instanceof ApiCallTimeoutException && latest != null ? latest : thrown;
-        return new Failure("Could not " + what + ": " + (e instanceof AwsServiceException answer ? refusal(answer, action, arns)
-                : silence(e, service)) + ".", e);
-    }
-
-    private String silence(Throwable e, String service) {
+        if (e instanceof AwsServiceException answer) {
+            return new Failure("Could not " + what + ": " + refusal(answer, action, arns) + ".", e);
+        }
         boolean isTimeout = e instanceof ApiCallTimeoutException || e instanceof ApiCallAttemptTimeoutException
                 || e instanceof AbortedException;
         String reason = isTimeout ? "timed out" : Http.reason(e, address(service)
-                .orElseGet(() -> URI.create("https://" + service.toLowerCase(Locale.ROOT) + "." + region + ".amazonaws.com")));
-        return "no answer from AWS (" + reason + "); " + Http.advice(reason);
+                .orElseGet(() -> URI.create("https://" + service + "." + region + ".amazonaws.com")));
+        return new Failure("Could not " + what + ": no answer from AWS (" + reason + "); " + Http.advice(reason) + ".", e);
     }
 
     private static String refusal(AwsServiceException answer, String action, String arns) {
@@ -320,15 +314,14 @@ final class Aws {
             case "ParameterNotFound", "ParameterVersionNotFound" -> "check --api-key-param and --region, or store the key there with"
                     + " 'aws ssm put-parameter --type SecureString --name NAME --value file://FILE', from a file that holds it alone";
             case "InvalidKeyId" -> "enable the KMS key that the parameter is stored under, or store it again under another";
-            case "ValidationException" -> "check --api-key-param";
             case "NotFoundException" -> "check --app-id and --region";
             case "AccessDeniedException", "UnauthorizedException" -> denied(message, action, arns);
             case "RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture" -> SET_CLOCK;
-            case "InvalidSignatureException", "SignatureDoesNotMatch", "AuthFailure" ->
-                    message.matches("(?is).*(signature expired|not yet current).*") ? SET_CLOCK : SIGN_IN;
-            case "ExpiredTokenException", "ExpiredToken", "UnrecognizedClientException", "InvalidClientTokenId", "IncompleteSignature",
-                    "IncompleteSignatureException", "MissingAuthenticationToken", "MissingAuthenticationTokenException",
-                    "InvalidAccessKeyId", "OptInRequired" -> SIGN_IN;
+            case "InvalidSignatureException", "SignatureDoesNotMatch", "AuthFailure", "ExpiredTokenException", "ExpiredToken",
+                    "UnrecognizedClientException", "InvalidClientTokenId", "IncompleteSignature", "IncompleteSignatureException",
+                    "MissingAuthenticationToken", "MissingAuthenticationTokenException", "InvalidAccessKeyId", "OptInRequired" ->
+                    message.matches("(?is).*(signature expired|not yet current).*") ? SET_CLOCK
+                            : "sign in to AWS again: the credentials have expired or are not valid";
             default -> isWorthAnotherTry(answer) ? "run again later" : "";
         };
         return (code.isEmpty() ? "AWS answered " + answer.statusCode() : code)
