@@ -22,6 +22,7 @@
 
 // Each by its name, for a pattern would not be found behind a URL or in a catalog.
 //SOURCES lib/Aws.java
+//SOURCES lib/AwsRefusal.java
 //SOURCES lib/BranchName.java
 //SOURCES lib/CleanupPlan.java
 //SOURCES lib/CleanupReport.java

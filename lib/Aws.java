@@ -15,8 +15,6 @@ import java.util.Set;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
 import java.util.function.UnaryOperator;
-import java.util.regex.MatchResult;
-import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import software.amazon.awssdk.auth.credentials.AwsBasicCredentials;
 import software.amazon.awssdk.auth.credentials.AwsCredentialsProvider;
@@ -71,10 +69,6 @@ final class Aws {
     /** The SDK's own three or four may be over in a tenth of a second; six, with pauses of half their length at least, take over one. */
     private static final int TRIES = 6;
     private static final Duration LONGEST_EXCHANGE = Duration.ofSeconds(10);
-
-    /** How AWS names the action that is not allowed, and on what. */
-    private static final Pattern DENIED = Pattern.compile("perform: ([\\w-]+:\\w+)(?: on resource: (arn:[^\\s,]+))?");
-    private static final String SET_CLOCK = "set this machine's clock";
 
     /** What is wrong with the files in ~/.aws, to go on with after a sentence, or nothing. */
     private static final String UNREADABLE_PROFILES =
@@ -232,10 +226,10 @@ final class Aws {
                 .filter(Objects::nonNull).findFirst().map(address -> URI.create(address.replaceFirst("/+$", "")));
     }
 
-    /** A read whose answer was cut off, made by a proxy, or lost behind one may be made again; the SDK corrects a clock meanwhile. */
+    /** A read whose answer was cut off, made by a proxy, or lost behind one may be made again. */
     private static boolean isWorthAnotherTry(Throwable e) {
-        return e instanceof AwsServiceException answer ? answer.statusCode() >= 500 || RetryUtils.isThrottlingException(answer)
-                || RetryUtils.isClockSkewException(answer) : e instanceof SdkClientException && !Http.isHopeless(e);
+        return e instanceof AwsServiceException answer ? AwsRefusal.isForNow(answer)
+                : e instanceof SdkClientException && !Http.isHopeless(e);
     }
 
     /** Pauses that grow from this one, up to the SDK's own longest, and that are said. */
@@ -297,47 +291,13 @@ final class Aws {
         // When there is no time left for another try, the reason for that try tells more than the time.
         Throwable e = thrown instanceof ApiCallTimeoutException && latest != null ? latest : thrown;
         if (e instanceof AwsServiceException answer) {
-            return new Failure("Could not " + what + ": " + refusal(answer, action, arns) + ".", e);
+            return new Failure("Could not " + what + ": " + AwsRefusal.sentence(answer, action, arns) + ".", e);
         }
         boolean isTimeout = e instanceof ApiCallTimeoutException || e instanceof ApiCallAttemptTimeoutException
                 || e instanceof AbortedException;
         String reason = isTimeout ? "timed out" : Http.reason(e, address(service)
                 .orElseGet(() -> URI.create("https://" + service + "." + region + ".amazonaws.com")));
         return new Failure("Could not " + what + ": no answer from AWS (" + reason + "); " + Http.advice(reason) + ".", e);
-    }
-
-    private static String refusal(AwsServiceException answer, String action, String arns) {
-        String code = Objects.requireNonNullElse(answer.awsErrorDetails().errorCode(), "");
-        String message = Objects.requireNonNullElse(answer.awsErrorDetails().errorMessage(), "");
-        String advice = switch (code) {
-            // From a file, for a command line stays in the shell's history.
-            case "ParameterNotFound", "ParameterVersionNotFound" -> "check --api-key-param and --region, or store the key there with"
-                    + " 'aws ssm put-parameter --type SecureString --name NAME --value file://FILE', from a file that holds it alone";
-            case "InvalidKeyId" -> "enable the KMS key that the parameter is stored under, or store it again under another";
-            case "NotFoundException" -> "check --app-id and --region";
-            case "AccessDeniedException", "UnauthorizedException" -> denied(message, action, arns);
-            case "RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture" -> SET_CLOCK;
-            case "InvalidSignatureException", "SignatureDoesNotMatch", "AuthFailure", "ExpiredTokenException", "ExpiredToken",
-                    "UnrecognizedClientException", "InvalidClientTokenId", "IncompleteSignature", "IncompleteSignatureException",
-                    "MissingAuthenticationToken", "MissingAuthenticationTokenException", "InvalidAccessKeyId", "OptInRequired" ->
-                    message.matches("(?is).*(signature expired|not yet current).*") ? SET_CLOCK
-                            : "sign in to AWS again: the credentials have expired or are not valid";
-            default -> isWorthAnotherTry(answer) ? "run again later" : "";
-        };
-        return (code.isEmpty() ? "AWS answered " + answer.statusCode() : code)
-                // Where only AWS can say what helps.
-                + (advice.isEmpty() && !message.isBlank() ? ", " + Secret.clean(message) : "")
-                + (answer.requestId() == null ? "" : " (request " + answer.requestId() + ")") + "; "
-                + (advice.isEmpty() ? "change what AWS names, or check any proxy, and run again" : advice);
-    }
-
-    /** Returns what to allow: the action that AWS names, which may be another than the one that was asked for. */
-    private static String denied(String message, String action, String arns) {
-        Optional<MatchResult> named = DENIED.matcher(message).results().findFirst();
-        String needed = named.map(found -> found.group(1)).orElse(message.contains("ciphertext") ? "kms:Decrypt" : action);
-        String resource = needed.equals(action) ? arns : named.map(found -> found.group(2)).orElse("the parameter's KMS key");
-        return (message.contains("explicit deny") ? "lift the explicit deny of " : "allow ") + needed + " on " + resource
-                + " in the Amplify app's service role";
     }
 
     /** Logs each try of a call, for --verbose. */
