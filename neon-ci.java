@@ -22,6 +22,7 @@
 
 // Each by its name, for a pattern would not be found behind a URL or in a catalog.
 //SOURCES lib/Aws.java
+//SOURCES lib/AwsRefusal.java
 //SOURCES lib/BranchName.java
 //SOURCES lib/CleanupPlan.java
 //SOURCES lib/CleanupReport.java
@@ -91,7 +92,7 @@ class NeonCi implements Callable<Integer> {
 
     public static void main(String... args) {
         // The first call of an AWS client takes longer than all the rest; most of that can be done while the command line is read.
-        Thread early = new Thread(Aws::warmUpParameter);
+        Thread early = new Thread(() -> Aws.warmUp(aws -> aws.parameter("none")));
         early.setDaemon(true);
         early.start();
         int exitCode = commandLine(System.getenv()).execute(args);
@@ -634,7 +635,7 @@ class CleanupBranches implements Callable<Integer> {
     public Integer call() {
         check();
         inParallel.start(() -> {
-            Aws.warmUpBranches();
+            Aws.warmUp(aws -> aws.branches("none"));
             return null;
         });
         NeonApi neon = shared.neon(inParallel);

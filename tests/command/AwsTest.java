@@ -89,6 +89,18 @@ class AwsTest {
     }
 
     @ParameterizedTest
+    @CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
+            {}                                 | AWS's answer holds no list
+            {"branches":[{"stage":"BETA"}]}    | AWS's answer holds a branch without a name
+            {"branches":[],"nextToken":"next"} | its pages go round in a circle
+            """)
+    void a_list_that_is_not_whole_ends_a_clean_up(String page, String trouble) {
+        sandbox.fail("GET", "/amplify/", -1, Fault.status(200, page, Map.of()));
+        assertEquals("neon-ci: Could not list the branches of Amplify app d1a2b3c4d5e6f7 in region eu-central-1: " + trouble
+                + "; run again later.\n", Cli.cleanUp(sandbox).err());
+    }
+
+    @ParameterizedTest
     @ValueSource(strings = {"sso_session = work\nsso_account_id = 1\nsso_role_name = r\n[sso-session work]\nsso_region = eu-west-1\n"
             + "sso_start_url = https://sso.example", "role_arn = arn:aws:iam::123456789012:role/r\nsource_profile = other",
             "login_session = arn:aws:iam::123456789012:user/u", "output = text"})
