@@ -2,7 +2,6 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -18,9 +17,9 @@ final class EnvEntries {
     private static final Pattern ENTRY = Pattern.compile(
             "(?<start>[ \\t]*(?:export[ \\t]+)?)(?<key>[\\w.-]+)(?:[ \\t]*=|:(?=[ \\t]))"
             // A quoted value may go on over several lines: to the next quote of its kind, which has to end the entry.
-            + "(?:[ \\t]*(?>([\"'`])(?s:.*?)(?<!\\\\)\\3)(?=[ \\t\\x0b\\f]*(?:#|[\\r\\n]|\\z))"
+            + "(?<value>[ \\t]*(?>(?<quote>[\"'`])(?s:.*?)(?<!\\\\)\\k<quote>)(?=[ \\t\\x0b\\f]*(?:#|[\\r\\n]|\\z))"
             // In any other, quotes are a part of a value of one line.
-            + "|(?<plain>[^\\r\\n]*?)(?=[ \\t]+#|[\\r\\n]|\\z))"
+            + "|[^\\r\\n]*?(?=[ \\t]+#|[\\r\\n]|\\z))"
             + "(?<comment>(?:[ \\t]+#[^\\r\\n]*)?)[^\\r\\n]*"
             // The end of a line also for those to whom a bare carriage return is one: what comes after it is another entry.
             + "(?<end>\\r+\\n?|\\n|\\z)");
@@ -43,20 +42,20 @@ final class EnvEntries {
      * An entry, from where it begins to behind its line's end.
      *
      * @param start what stands before the key
-     * @param plain the value, unless quotes enclose it
+     * @param value as it is written, with its quotes
      * @param comment what stands behind the value, from the white space on
      */
-    private record Entry(int begin, int end, String start, String key, String plain, String comment) {
+    private record Entry(int begin, int end, String start, String key, String value, String comment) {
 
         /** Returns the quote that the value opens and does not close, or nothing. */
         String openQuote() {
-            Matcher quote = OPEN_QUOTE.matcher(plain);
+            Matcher quote = OPEN_QUOTE.matcher(value);
             return quote.lookingAt() ? quote.group(1) : "";
         }
 
         /** Tells whether the line has more to say than its value. */
         boolean goesOn() {
-            return MORE.matcher(plain.replaceFirst("(?s)^\\s*([\"'`]).*?(?=\\1)", "")).find();
+            return MORE.matcher(value.replaceFirst("(?s)^\\s*([\"'`]).*?(?=\\1)", "")).find();
         }
     }
 
@@ -114,8 +113,7 @@ final class EnvEntries {
             int lineFeed = content.indexOf('\n', isEntry ? entry.start("end") : position);
             int end = isEntry && keys.contains(entry.group("key")) ? entry.end() : lineFeed < 0 ? content.length() : lineFeed + 1;
             if (isEntry) {
-                String plain = Objects.requireNonNullElse(entry.group("plain"), "");
-                entries.add(new Entry(position, end, entry.group("start"), entry.group("key"), plain, entry.group("comment")));
+                entries.add(new Entry(position, end, entry.group("start"), entry.group("key"), entry.group("value"), entry.group("comment")));
             }
             position = end;
         }

@@ -9,8 +9,6 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
-import java.nio.file.attribute.PosixFileAttributeView;
-import java.nio.file.attribute.PosixFileAttributes;
 import java.time.Duration;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -164,19 +162,14 @@ final class EnvFile {
     }
 
     /** An env file that root rewrites for another user still has to be readable by that user. Nobody else may give a file away. */
-    private static void copyOwnerAndMode(Path from, Path to) throws IOException {
-        PosixFileAttributeView view = Files.getFileAttributeView(to, PosixFileAttributeView.class);
-        if (view == null) {
-            return; // Windows has no such modes.
+    private static void copyOwnerAndMode(Path from, Path to) {
+        for (String attribute : List.of("posix:group", "posix:owner", "posix:permissions")) {
+            try {
+                Files.setAttribute(to, attribute, Files.getAttribute(from, attribute));
+            } catch (IOException | UnsupportedOperationException e) {
+                continue; // As far as the system lets one: Windows has none of these.
+            }
         }
-        PosixFileAttributes attributes = Files.readAttributes(from, PosixFileAttributes.class);
-        try {
-            view.setGroup(attributes.group());
-            view.setOwner(attributes.owner());
-        } catch (IOException e) {
-            // As far as the system lets one; the mode is kept in any case.
-        }
-        view.setPermissions(attributes.permissions());
     }
 
     /** Writes through a symbolic link, to the file that it leads to, which need not be there yet. */

@@ -69,7 +69,6 @@ class EnvFileTest {
             URL=`old`\\nA=1\\n                   | URL="new"\\nA=1\\n
             URL="o'l`d"\\nA=1\\n                 | URL="new"\\nA=1\\n
             URL="a\\\\"b"\\nA=1\\n               | URL="new"\\nA=1\\n
-            URL="a\\\\"; b"\\nA=1\\n             | URL="new"\\nA=1\\n
             URL=""\\nA=""\\n                     | URL="new"\\nA=""\\n
             \\r\\nURL=old\\r\\nA=1\\r\\n         | \\r\\nURL="new"\\nA=1\\r\\n
             URL="old"\\r\\nA=1\\r\\n             | URL="new"\\nA=1\\r\\n
@@ -179,6 +178,7 @@ class EnvFileTest {
             A=1\\nexport URL="old" B=1 | line 2 goes on after the value of URL; put what follows on its own line
             URL="old" export B=1      | line 1 goes on after the value of URL; put what follows on its own line
             URL=old; B=1              | line 1 goes on after the value of URL; put what follows on its own line
+            URL='a\\\\'; B='b' # '       | line 1 goes on after the value of URL; put what follows on its own line
             URL='old'&& B=1           | line 1 goes on after the value of URL; put what follows on its own line
             A="\\nURL=x="old"\\nA="     | a quote that is opened before URL and not closed would take it in
             A="b\\nB='c\\nURL=old       | values before URL open quotes of both kinds and do not close them
