@@ -1,4 +1,5 @@
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -71,13 +72,21 @@ final class EnvEntries {
      * @throws Failure if there is no way to set them without a loss; its message names the line alone
      */
     static String merge(String content, Map<String, String> values) {
+        for (String quote : List.of("\"", "'")) {
+            String merged = merge(content, values, quote);
+            if (isRead(merged, values.keySet(), quote)) {
+                return merged;
+            }
+        }
+        throw new Failure("quotes that are opened and not closed would take in " + String.join(" and ", values.keySet()));
+    }
+
+    private static String merge(String content, Map<String, String> values, String quote) {
         StringBuilder merged = new StringBuilder();
         Map<String, String> left = new LinkedHashMap<>(values);
-        String openQuotes = "";
         int copied = 0;
         for (Entry entry : entries(content, values.keySet())) {
             if (!values.containsKey(entry.key())) {
-                openQuotes += entry.openQuote();
                 continue;
             }
             if (entry.goesOn()) {
@@ -88,19 +97,30 @@ final class EnvEntries {
             copied = entry.end();
             String value = left.remove(entry.key());
             if (value != null) {
-                merged.append(entry.start()).append(assignment(entry.key(), value, openQuotes)).append(entry.comment()).append('\n');
+                merged.append(entry.start()).append(assignment(entry.key(), value, quote)).append(entry.comment()).append('\n');
             }
         }
         merged.append(content, copied, content.length());
         for (Map.Entry<String, String> added : left.entrySet()) {
             separate(merged);
-            merged.append(assignment(added.getKey(), added.getValue(), openQuotes)).append('\n');
+            merged.append(assignment(added.getKey(), added.getValue(), quote)).append('\n');
         }
-        // What was replaced may have held the end of another value, which then goes on to the next quote of its kind.
-        values.keySet().stream().filter(key -> !sets(merged.toString(), key)).findFirst().ifPresent(key -> {
-            throw new Failure("a quote that is opened before " + key + " and not closed would take it in");
-        });
         return merged.toString();
+    }
+
+    /**
+     * Tells whether all keys are read, set in these quotes. A value before that opens one and never closes it would end at ours, for node
+     * and others, and take the keys between with it; and what was replaced may have held the end of another value, which then goes on.
+     */
+    private static boolean isRead(String merged, Set<String> keys, String quote) {
+        Set<String> left = new HashSet<>(keys);
+        for (Entry entry : entries(merged, keys)) {
+            left.remove(entry.key());
+            if (!left.isEmpty() && entry.openQuote().equals(quote)) {
+                return false;
+            }
+        }
+        return left.isEmpty();
     }
 
     /** Finds all entries. One of these keys ends at a bare carriage return too, since what comes after it may be another of them. */
@@ -113,7 +133,8 @@ final class EnvEntries {
             int lineFeed = content.indexOf('\n', isEntry ? entry.start("end") : position);
             int end = isEntry && keys.contains(entry.group("key")) ? entry.end() : lineFeed < 0 ? content.length() : lineFeed + 1;
             if (isEntry) {
-                entries.add(new Entry(position, end, entry.group("start"), entry.group("key"), entry.group("value"), entry.group("comment")));
+                entries.add(new Entry(position, end, entry.group("start"), entry.group("key"), entry.group("value"),
+                        entry.group("comment")));
             }
             position = end;
         }
@@ -130,14 +151,9 @@ final class EnvEntries {
         }
     }
 
-    /** A value before that opens a quote and never closes it would end at ours, for node and others, and take the keys between with it. */
-    private static String assignment(String key, String value, String openQuotes) {
+    private static String assignment(String key, String value, String quote) {
         if (!PLAIN_VALUE.matcher(value).matches()) {
             throw new IllegalArgumentException("the value of " + key + " would be misread in an env file");
-        }
-        String quote = openQuotes.contains("\"") ? "'" : "\"";
-        if (openQuotes.contains(quote)) {
-            throw new Failure("values before " + key + " open quotes of both kinds and do not close them");
         }
         return key + "=" + quote + value + quote;
     }

@@ -161,6 +161,10 @@ class EnvFileTest {
             URL_UNPOOLED=1\\nA=1      | URL_UNPOOLED="direct"\\nA=1\\nURL="new"\\n
             URL=1\\nURL=2\\nA=1       | URL="new"\\nA=1\\nURL_UNPOOLED="direct"\\n
             URL="\\nURL_UNPOOLED=1"   | URL="new"\\nURL_UNPOOLED="direct"\\n
+
+            # Only a quote that is still open counts, and it counts for all.
+            URL=1\\nA="\\nURL="x"y"\\nB=" | URL="new"\\nA="\\nB="\\nURL_UNPOOLED="direct"\\n
+            URL=1\\nA="b\\n           | URL='new'\\nA="b\\nURL_UNPOOLED='direct'\\n
             """)
     void sets_several_entries(String before, String after) {
         Map<String, String> entries = new LinkedHashMap<>();
@@ -180,8 +184,8 @@ class EnvFileTest {
             URL=old; B=1              | line 1 goes on after the value of URL; put what follows on its own line
             URL='a\\\\'; B='b' # '       | line 1 goes on after the value of URL; put what follows on its own line
             URL='old'&& B=1           | line 1 goes on after the value of URL; put what follows on its own line
-            A="\\nURL=x="old"\\nA="     | a quote that is opened before URL and not closed would take it in
-            A="b\\nB='c\\nURL=old       | values before URL open quotes of both kinds and do not close them
+            A="\\nURL=x="old"\\nA="     | quotes that are opened and not closed would take in URL
+            A="b\\nB='c\\nURL=old       | quotes that are opened and not closed would take in URL
             """)
     void refuses_a_file_in_which_something_would_be_lost(String before, String reason) {
         assertEquals(reason, assertThrows(Failure.class, () -> EnvEntries.merge(unescape(before), Map.of("URL", "new"))).getMessage());
