@@ -207,7 +207,7 @@ class EnvFilePropertiesTest {
     }
 
     private static Gen<String> comments() {
-        return oneOf(pick(List.of("", "")), text().map(text -> " \t# " + text.replaceAll("\r|\\\\+$", "")));
+        return oneOf(pick(List.of("", "")), text().map(text -> " \t# " + text.replace("\r", "").replaceAll("\\\\+\\z", "")));
     }
 
     private static Gen<String> quoted(Gen<String> content) {
