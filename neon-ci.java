@@ -28,6 +28,7 @@
 //SOURCES lib/CleanupReport.java
 //SOURCES lib/ConnectionString.java
 //SOURCES lib/Deadline.java
+//SOURCES lib/EnvEntries.java
 //SOURCES lib/EnvFile.java
 //SOURCES lib/Failure.java
 //SOURCES lib/GitBranch.java
@@ -242,7 +243,7 @@ class CreateBranch implements Callable<Integer> {
         // Production's own database is never masked.
         rules = maskingRules == null || isProduction() ? null : MaskingRules.read(maskingRules);
         EnvFile.requireWinners(envFiles, variables());
-        envFiles.forEach(file -> new EnvFile(Path.of(file)).check(variables(), !shared.dryRun));
+        envFiles.forEach(file -> new EnvFile(Path.of(file)).check(variables()));
         neon = shared.neon(inParallel);
         branches = neon.listProjectBranches();
         parent = parent();

@@ -132,8 +132,8 @@ class KilledTest {
                     sandbox.await(exchanges -> exchanges.size() >= requests || !build.isAlive());
                     build.waitFor(random.nextInt(20_000), TimeUnit.MICROSECONDS);
                 }
-                // The first temporary file is that of the check; the second is the lock; the third becomes the env file.
-                case 2 -> awaitNewFiles(changes, 1 + random.nextInt(3), build);
+                // The check makes a lock and a temporary file; then come another lock and the file that becomes the env file.
+                case 2 -> awaitNewFiles(changes, 1 + random.nextInt(4), build);
                 default -> sandbox.await(exchanges -> !content().equals(OLD));
             }
             build.destroyForcibly().waitFor();
@@ -155,7 +155,7 @@ class KilledTest {
     void a_folder_that_cannot_be_written_to_is_noticed_before_anything_is_asked() throws IOException {
         Path readOnly = Files.createDirectory(folder.resolve("read-only"));
         Files.setPosixFilePermissions(readOnly, PosixFilePermissions.fromString("r-xr-xr-x"));
-        assertRefused(create(readOnly.resolve(".env")), "no file can be made in its folder");
+        assertRefused(create(readOnly.resolve(".env")), "permission denied");
     }
 
     @Test
@@ -202,7 +202,7 @@ class KilledTest {
         Path app = Files.createDirectory(folder.resolve("app"));
         sandbox.when("POST", "/branches$", () -> delete(app));
         Cli.Result build = Cli.create(sandbox, app.resolve(".env"));
-        assertEquals("neon-ci: Could not write " + app + "/.env: no such file or folder; mend this, or name another file with"
+        assertEquals("neon-ci: Could not write " + app + "/.env: its folder is not there; mend this, or name another file with"
                 + " --env-file.\n", build.err());
         assertEquals(1, build.exitCode());
 
