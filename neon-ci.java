@@ -43,6 +43,7 @@
 //SOURCES lib/Secret.java
 //SOURCES lib/SharedOptions.java
 //SOURCES lib/UsageError.java
+//SOURCES lib/Variables.java
 
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
@@ -230,6 +231,8 @@ class CreateBranch implements Callable<Integer> {
 
     private final InParallel inParallel = new InParallel();
 
+    private Variables variables;
+
     /** Null for a branch that is not to be masked. */
     private ArrayNode rules;
 
@@ -242,15 +245,15 @@ class CreateBranch implements Callable<Integer> {
         check();
         // Production's own database is never masked.
         rules = maskingRules == null || isProduction() ? null : MaskingRules.read(maskingRules);
-        EnvFile.requireWinners(envFiles, variables());
-        envFiles.forEach(file -> new EnvFile(Path.of(file)).check(variables()));
+        variables.requireRead(envFiles);
+        envFiles.forEach(file -> new EnvFile(Path.of(file)).check(variables.names()));
         neon = shared.neon(inParallel);
         branches = neon.listProjectBranches();
         parent = parent();
         String name = isProduction() ? parent.name() : BranchName.of(shared.appId, amplifyBranch);
         Optional<NeonApi.Branch> existing = isProduction() ? Optional.of(parent)
                 : branches.stream().filter(branch -> branch.name().equals(name)).findFirst();
-        existing.ifPresentOrElse(this::requireUsable, this::requireNoVariables);
+        existing.ifPresentOrElse(this::requireUsable, variables::requireUnset);
         if (shared.dryRun) {
             dryRun(name, existing);
         } else {
@@ -275,8 +278,8 @@ class CreateBranch implements Callable<Integer> {
         Login login = login(source);
         Optional<NeonApi.Masking> masking = existing.flatMap(this::masking);
         boolean isMasked = masking.isEmpty() || masking.get().isDone();
-        if (existing.isPresent() && isMasked && isAnyVariableSet()) {
-            requireOwn(entries(source, compute(source), login));
+        if (existing.isPresent() && isMasked && variables.isAnySet()) {
+            entries(source, compute(source), login);
         }
         boolean isReset = existing.isPresent() && resetSource(source).isPresent();
         String doing = isProduction() ? "use " + named(source) + " itself"
@@ -311,7 +314,7 @@ class CreateBranch implements Callable<Integer> {
             sayMasked(neon.awaitAnonymized(branch));
         }
         NeonApi.Compute compute = made.compute().orElseGet(() -> createCompute(branch));
-        return requireOwn(entries(branch, compute, chooseLogin(branch, made.roles(), made.databases())));
+        return entries(branch, compute, chooseLogin(branch, made.roles(), made.databases()));
     }
 
     /** Uses a branch as it is: production's. */
@@ -320,7 +323,7 @@ class CreateBranch implements Callable<Integer> {
         neon.awaitReady(branch, List.of());
         Future<NeonApi.Compute> compute = inParallel.start(() -> compute(branch));
         Login login = login(branch);
-        return requireOwn(entries(branch, InParallel.await(compute), login));
+        return entries(branch, InParallel.await(compute), login);
     }
 
     private Map<String, Secret> reuse(NeonApi.Branch branch) {
@@ -330,16 +333,16 @@ class CreateBranch implements Callable<Integer> {
         Future<Optional<NeonApi.Compute>> found = inParallel.start(() -> neon.readWriteCompute(branch.id()));
         Login login = login(branch);
         Optional<NeonApi.Compute> there = InParallel.await(found);
-        if (isAnyVariableSet()) {
+        if (variables.isAnySet()) {
             // Before anything changes.
-            there.ifPresentOrElse(compute -> requireOwn(entries(branch, compute, login)), this::requireNoVariables);
+            there.ifPresentOrElse(compute -> entries(branch, compute, login), variables::requireUnset);
         }
         setExpiry(branch);
         boolean isReset = reset(branch);
         there.filter(compute -> suspendTimeout != 0 && suspendTimeout != compute.suspendTimeoutSeconds()).ifPresent(compute ->
                 shared.say("Its compute keeps its own suspend timeout; --suspend-timeout is for a new one."));
         NeonApi.Compute compute = there.orElseGet(() -> createCompute(branch));
-        return requireOwn(entries(branch, compute, isReset ? login(branch) : login));
+        return entries(branch, compute, isReset ? login(branch) : login);
     }
 
     /** Sees to it that nobody is handed unmasked rows: those of a branch that is to be masked, or that somebody has had masked. */
@@ -448,11 +451,13 @@ class CreateBranch implements Callable<Integer> {
                 + "' has no read-write compute to connect to; give it one in the Neon Console, or run again."));
     }
 
+    /** Returns what is to be written; fails where the app would read something else. */
     private Map<String, Secret> entries(NeonApi.Branch branch, NeonApi.Compute compute, Login login) {
         Future<Secret> direct = inParallel.start(() -> neon.getConnectionURI(branch.id(), compute, login, false));
         Map<String, Secret> entries = new LinkedHashMap<>();
-        entries.put(envVar, neon.getConnectionURI(branch.id(), compute, login, true));
-        entries.put(variables().get(1), InParallel.await(direct));
+        entries.put(variables.pooled(), neon.getConnectionURI(branch.id(), compute, login, true));
+        entries.put(variables.direct(), InParallel.await(direct));
+        variables.requireSame(entries);
         return entries;
     }
 
@@ -473,30 +478,6 @@ class CreateBranch implements Callable<Integer> {
             throw new Failure("Neon branch '" + branch.name() + "' holds its parent's data, since it was made without --schema-only; delete"
                     + " it in the Neon Console, and the next run makes it anew.");
         }
-    }
-
-    /** Refuses, before anything is made, a variable that can only be something else than what is to be written. */
-    private void requireNoVariables() {
-        variables().stream().filter(name -> shared.variable(name) != null).findFirst().ifPresent(CreateBranch::refuseVariable);
-    }
-
-    private Map<String, Secret> requireOwn(Map<String, Secret> entries) {
-        entries.forEach((name, value) -> {
-            if (shared.variable(name) != null && !shared.variable(name).equals(value.value())) {
-                refuseVariable(name);
-            }
-        });
-        return entries;
-    }
-
-    private boolean isAnyVariableSet() {
-        return variables().stream().anyMatch(name -> shared.variable(name) != null);
-    }
-
-    private static void refuseVariable(String name) {
-        throw new Failure("The variable " + name + " is set to something else than this branch's connection string, and the app would"
-                + " read it instead of the env file; remove it from the Amplify console's variables, or 'unset " + name
-                + "' before this command.");
     }
 
     private NeonApi.Branch parent() {
@@ -535,10 +516,11 @@ class CreateBranch implements Callable<Integer> {
         shared.check();
         boolean isCheckedOut = amplifyBranch == null;
         checkBranch();
-        String variable = "must be the name of a variable, such as DATABASE_URL";
-        shared.matching("[A-Za-z_][A-Za-z0-9_]*", envVar, "--env-var", variable);
-        shared.matching("[A-Za-z_][A-Za-z0-9_]*", variables().get(1), "--unpooled-env-var", variable);
-        if (envVar.equals(unpooledEnvVar)) {
+        variables = new Variables(envVar, unpooledEnvVar == null ? envVar + "_UNPOOLED" : unpooledEnvVar, shared::variable);
+        String demand = "must be the name of a variable, such as DATABASE_URL";
+        shared.matching("[A-Za-z_][A-Za-z0-9_]*", variables.pooled(), "--env-var", demand);
+        shared.matching("[A-Za-z_][A-Za-z0-9_]*", variables.direct(), "--unpooled-env-var", demand);
+        if (variables.pooled().equals(variables.direct())) {
             throw shared.usage("Invalid value for option '--unpooled-env-var': it must differ from that of --env-var.");
         }
         if (suspendTimeout != 0 && suspendTimeout != -1 && (suspendTimeout < 60 || suspendTimeout > 604_800)) {
@@ -567,11 +549,6 @@ class CreateBranch implements Callable<Integer> {
             throw shared.usage("Invalid value for option '--branch-name': with '" + shared.appId + "-' before it, it has " + length
                     + " characters, and Neon takes at most " + BranchName.LONGEST + " for a branch.");
         }
-    }
-
-    /** The names that are written: that of the pooled connection string, then that of the direct one. */
-    private List<String> variables() {
-        return List.of(envVar, unpooledEnvVar == null ? envVar + "_UNPOOLED" : unpooledEnvVar);
     }
 
     private boolean isProduction() {

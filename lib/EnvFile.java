@@ -23,9 +23,6 @@ import java.util.stream.Stream;
  */
 final class EnvFile {
 
-    /** What Next.js or Vite, which differ in the order, may prefer to a written file of the same folder; the last one wins over all. */
-    private static final List<String> WINNERS = List.of(".env.local", ".env.production", ".env.production.local");
-
     private static final String LOCK = ".env.neon-ci.tmp";
     private static final String TEMPORARY = ".env.neon-ci-";
 
@@ -42,28 +39,11 @@ final class EnvFile {
     }
 
     /**
-     * Refuses to write where it would not count: Next.js and Vite prefer the other env files of a folder to {@code .env}.
+     * Tells whether the file has an entry of this key.
      *
-     * @param files the env files that are to be written
-     * @param keys the keys that they are going to set
-     * @throws Failure if another file sets one of them and wins
+     * @throws Failure if it cannot be read
      */
-    static void requireWinners(List<String> files, List<String> keys) {
-        List<Path> written = files.stream().map(file -> Path.of(file).toAbsolutePath().normalize()).toList();
-        for (Path file : written) {
-            boolean isRead = file.endsWith(".env") || WINNERS.stream().anyMatch(file::endsWith);
-            if (!isRead || written.contains(file.resolveSibling(WINNERS.get(2)))) {
-                continue;
-            }
-            WINNERS.stream().map(file::resolveSibling).filter(winner -> !written.contains(winner)).forEach(winner ->
-                    keys.stream().filter(new EnvFile(winner)::sets).findFirst().ifPresent(key -> {
-                        throw new Failure(winner.getFileName() + " sets " + key + ", and Next.js and Vite read it instead of "
-                                + file.getFileName() + "; name it with --env-file too, or remove the entry.");
-                    }));
-        }
-    }
-
-    private boolean sets(String key) {
+    boolean sets(String key) {
         try {
             return EnvEntries.sets(read(followLinks()), key);
         } catch (IOException | Failure e) {
