@@ -23,6 +23,12 @@ final class Cli {
     /** The Neon branch of the build that the sandbox's environment is of. */
     static final String BRANCH = SandboxAws.APP_ID + "-feature/login";
 
+    /** Masking rules of both kinds, as Neon takes them. */
+    static final String RULES = """
+            [{"database_name":"neondb","schema_name":"public","table_name":"users","column_name":"email",\
+            "masking_function":"anon.fake_email()"},\
+            {"database_name":"neondb","schema_name":"public","table_name":"users","column_name":"name","masking_value":"'nobody'"}]""";
+
     static final ObjectMapper JSON = new ObjectMapper();
 
     private Cli() {

@@ -1,45 +1,34 @@
-//SOURCES Cli.java
+//SOURCES InSandbox.java
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Bad input: one clear sentence, exit code 2 for the command line and 1 for what is not there, and nothing is changed. */
-class CommandLineTest {
+class CommandLineTest extends InSandbox {
 
     private static final String LIKE_A_KEY = "store that in an SSM parameter, or set NEON_API_KEY to it.";
 
-    @TempDir
-    Path folder;
-
-    private Path envFile;
-    private Sandbox sandbox;
-
     @BeforeEach
     void start() throws IOException {
-        envFile = Files.writeString(folder.resolve(".env"), "A=1\n");
-        sandbox = Sandbox.withoutPostgres();
+        Files.writeString(envFile, "A=1\n");
     }
 
     @AfterEach
-    void stop() throws IOException {
+    void nothing_was_changed() throws IOException {
         assertEquals("A=1\n", Files.readString(envFile));
         assertEquals(1, sandbox.neon().branches().size());
-        sandbox.close();
     }
 
     @ParameterizedTest(name = "{0}={1}")
@@ -110,17 +99,18 @@ class CommandLineTest {
             --grace         | 3   | it must be a time such as 90s, 5m, 12h or 7d
             """)
     void cleanup_branches_names_an_option_with_a_bad_value(String option, String value, String reason) {
-        Cli.Result result = Cli.run(sandbox, "cleanup-branches", option, value);
-        assertEquals("neon-ci: Invalid value for option '" + option + "': " + reason + ". See 'neon-ci cleanup-branches --help'.\n", result.err());
+        Cli.Result result = cleanUp(option, value);
+        assertEquals("neon-ci: Invalid value for option '" + option + "': " + reason + ". See 'neon-ci cleanup-branches --help'.\n",
+                result.err());
         assertRefused(result);
     }
 
     @ParameterizedTest
     @ValueSource(strings = {"{a,b}", "a,b", "[ab]*", "!a", "a|b", "a\\*", "release/{1..9}"})
     void refuses_a_keep_that_reads_like_another_language_of_globs(String keep) {
-        Cli.Result result = Cli.run(sandbox, "cleanup-branches", "--keep", keep);
-        assertEquals("neon-ci: Invalid value for option '--keep': it must be a glob of * and ? alone, one for each --keep; write ? for any of"
-                + " [ ] { } , | \\. See 'neon-ci cleanup-branches --help'.\n", result.err());
+        Cli.Result result = cleanUp("--keep", keep);
+        assertEquals("neon-ci: Invalid value for option '--keep': it must be a glob of * and ? alone, one for each --keep; write ? for any"
+                + " of [ ] { } , | \\. See 'neon-ci cleanup-branches --help'.\n", result.err());
         assertRefused(result);
     }
 
@@ -129,11 +119,13 @@ class CommandLineTest {
             AWS_APP_ID         | Missing required option '--app-id' (or the variable AWS_APP_ID).
             NEON_PROJECT_ID    | Missing required option '--neon-project-id' (or the variable NEON_PROJECT_ID).
             AWS_BRANCH         | Missing required option '--branch-name' (or the variable AWS_BRANCH).
-            NEON_API_KEY_PARAM | Missing the Neon API key: name the SSM parameter that holds it with --api-key-param or NEON_API_KEY_PARAM, or set NEON_API_KEY.
+            NEON_API_KEY_PARAM \
+                | Missing the Neon API key: name the SSM parameter that holds it with --api-key-param or NEON_API_KEY_PARAM, or set \
+            NEON_API_KEY.
             """)
     void names_what_is_missing_and_a_blank_variable_is_missing(String variable, String message) {
         for (String blank : List.of("", " ", "\t\n")) {
-            Cli.Result result = Cli.run(sandbox, Map.of(variable, blank), "create-branch");
+            Cli.Result result = create(Map.of(variable, blank));
             assertEquals("neon-ci: " + message + " See 'neon-ci create-branch --help'.\n", result.err());
             assertRefused(result);
         }
@@ -142,7 +134,7 @@ class CommandLineTest {
     @ParameterizedTest
     @ValueSource(strings = {"AWS_APP_ID", "NEON_PROJECT_ID", "NEON_API_HOST", "AWS_REGION"})
     void checks_a_variable_like_its_option(String variable) {
-        assertRefused(Cli.run(sandbox, Map.of(variable, "not/valid"), "create-branch"));
+        assertRefused(create(Map.of(variable, "not/valid")));
     }
 
     @ParameterizedTest
@@ -203,7 +195,7 @@ class CommandLineTest {
     @ParameterizedTest
     @ValueSource(strings = {"NEON_API_KEY_PARAM", "AWS_APP_ID", "NEON_PROJECT_ID", "AWS_REGION", "NEON_API_HOST", "AWS_BRANCH"})
     void a_key_in_a_variable_where_none_belongs_is_neither_repeated_nor_sent(String variable) {
-        Cli.Result result = Cli.run(sandbox, Map.of(variable, sandbox.apiKey()), "create-branch");
+        Cli.Result result = create(Map.of(variable, sandbox.apiKey()));
         assertTrue(result.err().contains("' or its variable: it looks like a Neon API key; " + LIKE_A_KEY), result.err());
         assertRefused(result);
     }
@@ -211,9 +203,9 @@ class CommandLineTest {
     @Test
     void a_key_among_what_a_clean_up_is_to_do_is_neither_repeated_nor_sent() {
         for (String option : List.of("--keep", "--max-deletions")) {
-            assertRefused(Cli.run(sandbox, "cleanup-branches", option, sandbox.apiKey()));
+            assertRefused(cleanUp(option, sandbox.apiKey()));
         }
-        assertRefused(Cli.run(sandbox, "cleanup-branches", "--" + sandbox.apiKey()));
+        assertRefused(cleanUp("--" + sandbox.apiKey()));
     }
 
     @ParameterizedTest
@@ -223,8 +215,7 @@ class CommandLineTest {
         assertEquals(0, create("--dry-run").exitCode());
         sandbox.aws().secureString("/neon/api-key", space + sandbox.apiKey());
         assertEquals(0, create("--dry-run").exitCode());
-        assertEquals(0, Cli.create(sandbox, Map.of("NEON_API_KEY_PARAM", "", "NEON_API_KEY", space + sandbox.apiKey() + space), envFile,
-                "--dry-run").exitCode());
+        assertEquals(0, create(Map.of("NEON_API_KEY_PARAM", "", "NEON_API_KEY", space + sandbox.apiKey() + space), "--dry-run").exitCode());
     }
 
     @Test
@@ -294,33 +285,23 @@ class CommandLineTest {
         Cli.Result help = Cli.run(sandbox, "create-branch", "--help");
         assertTrue(help.out().replaceAll("\\s+", " ").contains("Env file to write, repeatable. Default: .env."), help.out());
         Cli.Result plan = create("--dry-run");
-        assertTrue(plan.out().contains(" from 'production', and write the connection strings of role 'neondb_owner' and database 'neondb' to "
-                + envFile + ".\n"), plan.out());
+        assertTrue(plan.out().contains(" from 'production', and write the connection strings of role 'neondb_owner' and database"
+                + " 'neondb' to " + envFile + ".\n"), plan.out());
     }
 
     @Test
     void a_missing_parameter_is_named_with_the_place_and_the_next_step() {
         Cli.Result result = create("--api-key-param", "/nowhere");
-        assertTrue(result.err().matches("neon-ci: Could not read SSM parameter /nowhere in region eu-central-1: ParameterNotFound \\(request"
-                + " [0-9a-f-]+\\); check --api-key-param and --region, or store the key there with 'aws ssm put-parameter --type"
+        assertTrue(result.err().matches("neon-ci: Could not read SSM parameter /nowhere in region eu-central-1: ParameterNotFound"
+                + " \\(request [0-9a-f-]+\\); check --api-key-param and --region, or store the key there with 'aws ssm put-parameter --type"
                 + " SecureString --name NAME --value file://FILE', from a file that holds it alone\\.\n"), result.err());
-        assertFailed(result);
-    }
-
-    @Test
-    void a_denied_parameter_names_the_action_the_arn_and_the_role() {
-        sandbox.aws().deny("ssm:GetParameter");
-        Cli.Result result = create();
-        assertTrue(result.err().matches("neon-ci: Could not read SSM parameter /neon/api-key in region eu-central-1: AccessDeniedException"
-                + " \\(request [0-9a-f-]+\\); allow ssm:GetParameter on arn:aws:ssm:eu-central-1:ACCOUNT:parameter/neon/api-key in the Amplify"
-                + " app's service role\\.\n"), result.err());
         assertFailed(result);
     }
 
     @Test
     void a_denied_list_of_branches_names_the_action_the_arn_and_the_role() {
         sandbox.aws().deny("amplify:ListBranches");
-        Cli.Result result = Cli.run(sandbox, "cleanup-branches");
+        Cli.Result result = cleanUp();
         assertTrue(result.err().endsWith("; allow amplify:ListBranches on arn:aws:amplify:eu-central-1:ACCOUNT:apps/d1a2b3c4d5e6f7 and"
                 + " arn:aws:amplify:eu-central-1:ACCOUNT:apps/d1a2b3c4d5e6f7/branches/* in the"
                 + " Amplify app's service role.\n"), result.err());
@@ -339,8 +320,7 @@ class CommandLineTest {
 
     @Test
     void a_refused_key_is_named_by_where_it_came_from() {
-        Cli.Result result = Cli.run(sandbox, Map.of("NEON_API_KEY_PARAM", "", "NEON_API_KEY", "napi_wrong"), "create-branch", "--env-file",
-                envFile.toString());
+        Cli.Result result = create(Map.of("NEON_API_KEY_PARAM", "", "NEON_API_KEY", "napi_wrong"));
         assertTrue(result.err().matches("neon-ci: Could not list the branches of Neon project quiet-sandbox-12345678: Neon answered 401.*"
                 + " \\(request [0-9a-f-]+\\); check the API key in NEON_API_KEY\\.\n"), result.err());
         assertFailed(result);
@@ -363,10 +343,6 @@ class CommandLineTest {
         assertFailed(result);
     }
 
-    private Cli.Result create(String... more) {
-        return Cli.create(sandbox, envFile, more);
-    }
-
     /** The command line is wrong, so nothing was asked of anyone. */
     private void assertRefused(Cli.Result result) {
         assertEquals(2, result.exitCode());
@@ -379,6 +355,6 @@ class CommandLineTest {
         assertEquals(1, result.exitCode());
         assertEquals("", result.out());
         assertEquals(1, result.err().lines().count(), result.err());
-        assertFalse(sandbox.exchanges().stream().anyMatch(exchange -> !exchange.method().equals("GET") && exchange.path().startsWith("/api")));
+        assertEquals(List.of(), changes());
     }
 }

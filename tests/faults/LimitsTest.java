@@ -55,11 +55,20 @@ class LimitsTest {
 
     @ParameterizedTest
     @CsvSource(delimiter = '|', textBlock = """
-            AWS_ENDPOINT_URL_SSM     | drip     | Could not read SSM parameter /neon/api-key in region eu-central-1: no answer from AWS (timed out); run again later.
-            AWS_ENDPOINT_URL_SSM     | continue | Could not read SSM parameter /neon/api-key in region eu-central-1: no answer from AWS (its answer does not end); run again later.
-            AWS_ENDPOINT_URL_AMPLIFY | drip     | Could not list the branches of Amplify app d1a2b3c4d5e6f7 in region eu-central-1: no answer from AWS (timed out); run again later.
-            NEON_API_HOST            | drip     | Could not list the branches of Neon project quiet-sandbox-12345678: no answer from SERVER/api/v2 (timed out); run again later.
-            NEON_API_HOST            | continue | Could not list the branches of Neon project quiet-sandbox-12345678: no answer from SERVER/api/v2 (its answer does not end); run again later.
+            AWS_ENDPOINT_URL_SSM     | drip \
+                | Could not read SSM parameter /neon/api-key in region eu-central-1: no answer from AWS (timed out); run again later.
+            AWS_ENDPOINT_URL_SSM     | continue \
+                | Could not read SSM parameter /neon/api-key in region eu-central-1: no answer from AWS (its answer does not end); run \
+            again later.
+            AWS_ENDPOINT_URL_AMPLIFY | drip \
+                | Could not list the branches of Amplify app d1a2b3c4d5e6f7 in region eu-central-1: no answer from AWS (timed out); run \
+            again later.
+            NEON_API_HOST            | drip \
+                | Could not list the branches of Neon project quiet-sandbox-12345678: no answer from SERVER/api/v2 (timed out); run again \
+            later.
+            NEON_API_HOST            | continue \
+                | Could not list the branches of Neon project quiet-sandbox-12345678: no answer from SERVER/api/v2 (its answer does not \
+            end); run again later.
             """)
     void an_answer_that_does_not_end_ends_with_the_time_of_the_run(String cloud, String kind, String message) {
         String address = "http://127.0.0.1:" + server.getLocalPort();
