@@ -84,6 +84,14 @@ final class Cli {
         return "DATABASE_URL=\"" + direct.replace(computeId, computeId + "-pooler") + "\"\nDATABASE_URL_UNPOOLED=\"" + direct + "\"\n";
     }
 
+    /** Adds the build's branch as an anonymised one, as another run would have. */
+    static SandboxMasking addMasked(Sandbox sandbox, String rules, boolean isWanted) {
+        SandboxBranch branch = sandbox.neon().add(BRANCH);
+        branch.masking = new SandboxMasking(sandbox.neon(), branch,
+                json(rules).valueStream().map(SandboxMasking.Rule::of).toList(), isWanted);
+        return branch.masking;
+    }
+
     static JsonNode json(String text) {
         try {
             return JSON.readTree(text);

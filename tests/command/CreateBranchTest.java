@@ -68,7 +68,7 @@ class CreateBranchTest extends InSandbox {
     @ParameterizedTest
     @CsvSource({"022, rw-r--r--", "077, rw-------"})
     void a_new_file_gets_the_mode_that_the_umask_leaves(String umask, String mode) throws IOException {
-        String command = "umask " + umask + " && '" + String.join("' '", Shell.java("create-branch")) + "'";
+        String command = "umask " + umask + " && " + Shell.quoted(Shell.java("create-branch"));
         Shell.Result result = Shell.run(folder, sandbox.environment(), "/bin/sh", "-c", command);
         assertEquals(0, result.exitCode(), result.err());
         assertEquals(mode, PosixFilePermissions.toString(Files.getPosixFilePermissions(envFile)));

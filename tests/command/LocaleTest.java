@@ -67,6 +67,6 @@ class LocaleTest extends InSandbox {
         if (locale.equals(SINGLE_BYTES)) {
             environment.put("LOCPATH", folder.toString());
         }
-        return Shell.run(folder, environment, "/bin/sh", "-c", command.replace("java ", "'" + String.join("' '", Shell.java()) + "' "));
+        return Shell.run(folder, environment, "/bin/sh", "-c", command.replace("java ", Shell.quoted(Shell.java()) + " "));
     }
 }

@@ -95,7 +95,7 @@ class MaskedBranchTest extends InSandbox {
 
     @Test
     void a_run_goes_on_with_a_branch_that_another_is_having_masked() {
-        mask(Cli.RULES, true);
+        Cli.addMasked(sandbox, Cli.RULES, true);
         assertEquals(0, create().exitCode());
         assertEquals(List.of(), requests("POST", ""));
     }
@@ -136,14 +136,14 @@ class MaskedBranchTest extends InSandbox {
 
     @Test
     void a_branch_that_was_left_before_its_masking_is_masked_by_the_rules_of_the_file() {
-        mask("[]", false).state = "initialized";
+        Cli.addMasked(sandbox, "[]", false).state = "initialized";
         assertEquals(0, create().exitCode());
         assertEquals(2, branch().masking.rules.size());
     }
 
     @Test
     void a_branch_is_masked_anew_when_the_file_has_a_column_that_it_has_no_rule_for() {
-        mask(Cli.RULES.replace("\"name\"", "\"phone\""), true).state = "anonymized";
+        Cli.addMasked(sandbox, Cli.RULES.replace("\"name\"", "\"phone\""), true).state = "anonymized";
         Cli.Result result = create();
         assertTrue(result.out().contains("\nMasking it by " + rules + ", since its own rules are for fewer columns.\n"), result.out());
         assertEquals(List.of(200), statuses("POST", "/anonymize$"));
@@ -153,7 +153,7 @@ class MaskedBranchTest extends InSandbox {
     @ParameterizedTest
     @ValueSource(strings = {"PATCH /masking_rules$", "POST /anonymize$"})
     void a_masking_that_another_build_begins_first_is_waited_for(String request) {
-        SandboxMasking masking = mask(Cli.RULES, false);
+        SandboxMasking masking = Cli.addMasked(sandbox, Cli.RULES, false);
         masking.state = "error";
         sandbox.when(request.split(" ")[0], request.split(" ")[1], masking::begin);
         assertEquals(0, create().exitCode());
@@ -185,7 +185,7 @@ class MaskedBranchTest extends InSandbox {
 
     @Test
     void takes_no_answer_but_neons_own_for_the_word_that_a_branch_is_not_masked() throws IOException {
-        mask(Cli.RULES, true);
+        Cli.addMasked(sandbox, Cli.RULES, true);
         sandbox.fail("GET", "/anonymized_status$", -1, Fault.status(404, "<html>", Map.of("Content-Type", "text/html")));
         for (String option : List.of("--masking-rules=" + rules, "--verbose")) {
             Cli.Result result = Cli.create(sandbox, envFile, option);
@@ -198,7 +198,7 @@ class MaskedBranchTest extends InSandbox {
     @ParameterizedTest
     @ValueSource(strings = {"--masking-rules=rules", "--verbose"})
     void hands_out_no_branch_whose_masking_is_in_a_state_that_is_not_known(String option) throws IOException {
-        mask(Cli.RULES, true).state = "paused";
+        Cli.addMasked(sandbox, Cli.RULES, true).state = "paused";
         Cli.Result result = Cli.create(sandbox, envFile, option.replace("=rules", "=" + rules), "--wait", "1s");
         assertTrue(result.err().contains("is not masked yet (it is paused, "), result.err());
         assertRefused(result);
@@ -206,7 +206,7 @@ class MaskedBranchTest extends InSandbox {
 
     @Test
     void a_run_without_the_option_waits_for_a_branch_that_is_being_masked_and_asks_nothing_about_others() {
-        mask(Cli.RULES, true);
+        Cli.addMasked(sandbox, Cli.RULES, true);
         assertEquals(0, Cli.create(sandbox, envFile).exitCode());
         assertEquals("anonymized", branch().masking.state);
         int asked = requests("GET", "/anonymized_status$").size();
@@ -217,7 +217,7 @@ class MaskedBranchTest extends InSandbox {
 
     @Test
     void a_run_without_the_option_does_not_hand_out_what_could_not_be_masked() throws IOException {
-        mask(Cli.RULES, false).state = "error";
+        Cli.addMasked(sandbox, Cli.RULES, false).state = "error";
         Cli.Result result = Cli.create(sandbox, envFile);
         assertTrue(result.err().startsWith("neon-ci: Neon could not mask branch '"), result.err());
         assertRefused(result);
@@ -227,7 +227,7 @@ class MaskedBranchTest extends InSandbox {
     @ParameterizedTest
     @ValueSource(booleans = {true, false})
     void says_that_a_masked_branch_cannot_be_reset_before_it_asks(boolean hasRules) throws IOException {
-        mask(Cli.RULES, true).state = "anonymized";
+        Cli.addMasked(sandbox, Cli.RULES, true).state = "anonymized";
         Cli.Result result = Cli.create(sandbox, envFile, hasRules ? "--masking-rules=" + rules : "--verbose", "--reset");
         assertTrue(result.err().endsWith("neon-ci: Could not reset Neon branch '" + Cli.BRANCH + "': it cannot be reset, as no masked"
                 + " branch can; delete it in the Neon Console, and the next run makes it anew, or run without --reset.\n"), result.err());
@@ -246,7 +246,7 @@ class MaskedBranchTest extends InSandbox {
 
     @Test
     void a_branch_that_must_not_be_lost_is_not_reset_though_it_is_masked() {
-        mask(Cli.RULES, true).state = "anonymized";
+        Cli.addMasked(sandbox, Cli.RULES, true).state = "anonymized";
         sandbox.neon().rename(Cli.BRANCH, SandboxAws.APP_ID + "-main");
         Cli.Result result = create("--branch-name", "main", "--reset");
         assertEquals(0, result.exitCode(), result.err());
@@ -288,7 +288,7 @@ class MaskedBranchTest extends InSandbox {
     void a_dry_run_says_that_it_would_mask_and_does_not() {
         String created = create("--dry-run").out();
         assertTrue(created.startsWith("Would create Neon branch '" + Cli.BRANCH + "' from 'production', mask it, and write the "), created);
-        mask(Cli.RULES, false).state = "error";
+        Cli.addMasked(sandbox, Cli.RULES, false).state = "error";
         String reused = create("--dry-run").out();
         assertTrue(reused.startsWith("Would reuse Neon branch '" + Cli.BRANCH + "' (" + branch().id + "), and write the "), reused);
         assertEquals(List.of(), changes());
@@ -297,14 +297,6 @@ class MaskedBranchTest extends InSandbox {
     @Override
     Cli.Result create(Map<String, String> changes, String... more) {
         return super.create(changes, Stream.concat(Stream.of("--masking-rules", rules.toString()), Stream.of(more)).toArray(String[]::new));
-    }
-
-    /** Adds the build's branch as an anonymised one, as another run would have. */
-    private SandboxMasking mask(String rules, boolean isWanted) {
-        SandboxBranch branch = sandbox.neon().add(Cli.BRANCH);
-        branch.masking = new SandboxMasking(sandbox.neon(), branch,
-                Cli.json(rules).valueStream().map(SandboxMasking.Rule::of).toList(), isWanted);
-        return branch.masking;
     }
 
     private SandboxBranch branch() {
