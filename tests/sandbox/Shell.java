@@ -71,8 +71,16 @@ final class Shell {
 
     /** Returns where a program is on the PATH. Throws IllegalStateException if it is not there. */
     static Path onPath(String program) {
-        return Stream.of(System.getenv("PATH").split(File.pathSeparator)).map(place -> Path.of(place, program)).filter(Files::isExecutable)
-                .findFirst().orElseThrow(() -> new IllegalStateException("there is no " + program + " on the PATH"));
+        return onPaths(program).findFirst().orElseThrow(() -> new IllegalStateException("there is no " + program + " on the PATH"));
+    }
+
+    static boolean isOnPath(String program) {
+        return onPaths(program).findAny().isPresent();
+    }
+
+    private static Stream<Path> onPaths(String program) {
+        return Stream.of(System.getenv("PATH").split(File.pathSeparator)).map(place -> Path.of(place, program).toAbsolutePath())
+                .filter(Files::isExecutable);
     }
 
     /** Returns whether the tests are root's, for whom the modes of files do not hold. */
