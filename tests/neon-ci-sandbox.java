@@ -12,7 +12,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.sql.SQLException;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -184,9 +183,7 @@ class NeonCiSandbox {
     /** Runs neon-ci in this JVM, with the variables of an Amplify build of this branch and no others: nothing real is ever reached. */
     private static int neonCi(Sandbox sandbox, String amplifyBranch, PrintWriter out, PrintWriter err, String... args) {
         sandbox.systemProperties().forEach(System::setProperty);
-        Map<String, String> environment = new HashMap<>(sandbox.environment());
-        environment.put("AWS_BRANCH", amplifyBranch);
-        return NeonCi.commandLine(environment).setOut(out).setErr(err).execute(args);
+        return NeonCi.commandLine(sandbox.environment(Map.of("AWS_BRANCH", amplifyBranch))).setOut(out).setErr(err).execute(args);
     }
 
     private static String databaseUrl(Path envFile) throws IOException {

@@ -169,7 +169,7 @@ class AwsTest extends InSandbox {
     private Map<String, String> laptop(String config) throws IOException {
         Path home = Files.createDirectories(folder.resolve("home"));
         Files.writeString(Files.createDirectories(home.resolve(".aws")).resolve("config"), config);
-        Map<String, String> environment = environment(Map.of("HOME", home.toString(), "JAVA_TOOL_OPTIONS", "-Duser.home=" + home,
+        Map<String, String> environment = sandbox.environment(Map.of("HOME", home.toString(), "JAVA_TOOL_OPTIONS", "-Duser.home=" + home,
                 "PATH", Files.createDirectories(folder.resolve("bin")) + ":/usr/bin:/bin"));
         environment.keySet().removeAll(List.of("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"));
         return environment;

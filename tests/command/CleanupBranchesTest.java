@@ -119,7 +119,7 @@ class CleanupBranchesTest extends InSandbox {
         assertEquals(0, deletions());
 
         // A build of another app, or a laptop, has no branch of its own here.
-        assertEquals(0, Cli.run(sandbox, Map.of("AWS_APP_ID", "d9"), "cleanup-branches", "--app-id", APP).exitCode());
+        assertEquals(0, cleanUp(Map.of("AWS_APP_ID", "d9"), "--app-id", APP).exitCode());
         assertEquals(1, deletions());
     }
 

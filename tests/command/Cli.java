@@ -8,7 +8,6 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.file.Path;
-import java.util.HashMap;
 import java.util.Map;
 import java.util.Set;
 import java.util.stream.Stream;
@@ -43,13 +42,8 @@ final class Cli {
                 .toArray(String[]::new));
     }
 
-    static Result cleanUp(Sandbox sandbox, String... more) {
-        return run(sandbox, Stream.concat(Stream.of("cleanup-branches"), Stream.of(more)).toArray(String[]::new));
-    }
-
-    /** Runs neon-ci with the environment of a build in the sandbox. */
-    static Result run(Sandbox sandbox, String... args) {
-        return run(sandbox, Map.of(), args);
+    static Result cleanUp(Sandbox sandbox, Map<String, String> changes, String... more) {
+        return run(sandbox, changes, Stream.concat(Stream.of("cleanup-branches"), Stream.of(more)).toArray(String[]::new));
     }
 
     /**
@@ -58,12 +52,10 @@ final class Cli {
      * @param changes variables that differ from the sandbox's; an empty value stands for a variable that is set to nothing
      */
     static Result run(Sandbox sandbox, Map<String, String> changes, String... args) {
-        Map<String, String> environment = new HashMap<>(sandbox.environment());
-        environment.putAll(changes);
         sandbox.systemProperties().forEach(System::setProperty);
         StringWriter out = new StringWriter();
         StringWriter err = new StringWriter();
-        int exitCode = NeonCi.commandLine(environment)
+        int exitCode = NeonCi.commandLine(sandbox.environment(changes))
                 .setOut(new PrintWriter(out, true))
                 .setErr(new PrintWriter(err, true))
                 .execute(args);

@@ -55,7 +55,7 @@ class CommandLineTest extends InSandbox {
             """)
     void both_commands_name_an_option_with_a_bad_value(String option, String value, String reason) {
         for (String command : List.of("create-branch", "cleanup-branches")) {
-            Cli.Result result = Cli.run(sandbox, command, option, value);
+            Cli.Result result = run(command, option, value);
             assertTrue(result.err().matches("neon-ci: Invalid value for option '" + option + "'.*: .*\n"), result.err());
             assertTrue(result.err().contains(": " + reason + ". See 'neon-ci " + command + " --help'.\n"), result.err());
             assertRefused(result);
@@ -142,7 +142,7 @@ class CommandLineTest extends InSandbox {
             "http://[bad", "localhost:1", "https://user:password@aws.example", "https://under_score"})
     void asks_no_aws_endpoint_that_others_can_listen_to(String endpoint) {
         for (String variable : List.of("AWS_ENDPOINT_URL_SSM", "AWS_ENDPOINT_URL_AMPLIFY")) {
-            Cli.Result result = Cli.run(sandbox, Map.of(variable, endpoint), "cleanup-branches");
+            Cli.Result result = cleanUp(Map.of(variable, endpoint));
             assertEquals("neon-ci: Invalid value for variable '" + variable + "': it must be an https address (http only for this machine)."
                     + " See 'neon-ci cleanup-branches --help'.\n", result.err());
             assertRefused(result);
@@ -152,9 +152,9 @@ class CommandLineTest extends InSandbox {
     @Test
     void falls_back_from_option_to_variable_to_default() {
         Map<String, String> unset = new HashMap<>(Map.of("AWS_REGION", "", "AWS_DEFAULT_REGION", "us-west-2"));
-        Cli.Result fromVariable = Cli.run(sandbox, unset, "cleanup-branches", "--api-key-param", "/nowhere");
+        Cli.Result fromVariable = cleanUp(unset, "--api-key-param", "/nowhere");
         assertTrue(fromVariable.err().contains("SSM parameter /nowhere in region us-west-2: ParameterNotFound"), fromVariable.err());
-        Cli.Result fromOption = Cli.run(sandbox, unset, "cleanup-branches", "--api-key-param", "/nowhere", "--region", "sa-east-1");
+        Cli.Result fromOption = cleanUp(unset, "--api-key-param", "/nowhere", "--region", "sa-east-1");
         assertTrue(fromOption.err().contains(" in region sa-east-1: "), fromOption.err());
     }
 
@@ -247,7 +247,7 @@ class CommandLineTest extends InSandbox {
             napi_0123456789ab | There is no such command.
             """)
     void a_misspelt_command_is_told_from_an_argument_too_many(String command, String sentence) {
-        Cli.Result result = Cli.run(sandbox, command);
+        Cli.Result result = run(command);
         assertEquals("neon-ci: " + sentence + " See 'neon-ci --help'.\n", result.err());
         assertRefused(result);
     }
@@ -262,8 +262,8 @@ class CommandLineTest extends InSandbox {
 
     @Test
     void without_a_command_it_shows_the_usage() {
-        Cli.Result result = Cli.run(sandbox);
-        assertEquals(Cli.run(sandbox, "--help").out(), result.err());
+        Cli.Result result = run();
+        assertEquals(run("--help").out(), result.err());
         assertEquals("", result.out());
         assertEquals(2, result.exitCode());
     }
@@ -271,7 +271,7 @@ class CommandLineTest extends InSandbox {
     @Test
     void help_goes_to_stdout_and_names_every_option_that_the_parser_knows() {
         for (String command : List.of("create-branch", "cleanup-branches")) {
-            Cli.Result help = Cli.run(sandbox, command, "--help");
+            Cli.Result help = run(command, "--help");
             assertEquals(0, help.exitCode());
             assertEquals("", help.err());
             NeonCi.commandLine(Map.of()).getSubcommands().get(command).getCommandSpec().options().stream()
@@ -282,7 +282,7 @@ class CommandLineTest extends InSandbox {
 
     @Test
     void defaults_hold_when_the_option_is_left_out() {
-        Cli.Result help = Cli.run(sandbox, "create-branch", "--help");
+        Cli.Result help = run("create-branch", "--help");
         assertTrue(help.out().replaceAll("\\s+", " ").contains("Env file to write, repeatable. Default: .env."), help.out());
         Cli.Result plan = create("--dry-run");
         assertTrue(plan.out().contains(" from 'production', and write the connection strings of role 'neondb_owner' and database"

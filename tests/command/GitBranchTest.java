@@ -22,7 +22,7 @@ class GitBranchTest extends InSandbox {
 
     @BeforeEach
     void start() {
-        laptop.putAll(environment(Map.of("PATH", System.getenv("PATH"), "LC_ALL", "C.UTF-8", "GIT_CONFIG_GLOBAL", "/dev/null",
+        laptop.putAll(sandbox.environment(Map.of("PATH", System.getenv("PATH"), "LC_ALL", "C.UTF-8", "GIT_CONFIG_GLOBAL", "/dev/null",
                 "GIT_AUTHOR_NAME", "a", "GIT_AUTHOR_EMAIL", "a@example.com",
                 "GIT_COMMITTER_NAME", "a", "GIT_COMMITTER_EMAIL", "a@example.com")));
         laptop.keySet().removeAll(List.of("AWS_BRANCH", "AWS_JOB_ID"));

@@ -5,7 +5,6 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.regex.Pattern;
@@ -45,19 +44,20 @@ abstract class InSandbox {
     }
 
     Cli.Result cleanUp(String... more) {
-        return Cli.cleanUp(sandbox, more);
+        return cleanUp(Map.of(), more);
+    }
+
+    Cli.Result cleanUp(Map<String, String> changes, String... more) {
+        return Cli.cleanUp(sandbox, changes, more);
+    }
+
+    Cli.Result run(String... args) {
+        return Cli.run(sandbox, Map.of(), args);
     }
 
     /** Puts a file of masking rules into the folder, and returns its path. */
     Path rules() throws IOException {
         return Files.writeString(folder.resolve("rules.json"), Cli.RULES);
-    }
-
-    /** Returns the environment of a build in the sandbox with these variables changed, for more changes. */
-    Map<String, String> environment(Map<String, String> changes) {
-        Map<String, String> environment = new HashMap<>(sandbox.environment());
-        environment.putAll(changes);
-        return environment;
     }
 
     /** Runs neon-ci in the folder, as a process of its own with this environment, and fails if anything it says holds a secret. */

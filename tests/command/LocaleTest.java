@@ -63,7 +63,7 @@ class LocaleTest extends InSandbox {
     }
 
     private Shell.Result run(String locale, String command) {
-        Map<String, String> environment = environment(Map.of("LC_ALL", locale));
+        Map<String, String> environment = sandbox.environment(Map.of("LC_ALL", locale));
         if (locale.equals(SINGLE_BYTES)) {
             environment.put("LOCPATH", folder.toString());
         }

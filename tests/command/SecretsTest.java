@@ -159,7 +159,7 @@ class SecretsTest extends InSandbox {
         ProcessBuilder builder = new ProcessBuilder(Shell.java("create-branch", "--env-file", envFile.toString()))
                 .redirectOutput(folder.resolve("out").toFile())
                 .redirectError(folder.resolve("err").toFile());
-        builder.environment().putAll(environment(Map.of("JAVA_TOOL_OPTIONS", "-Djava.io.tmpdir=" + temporary)));
+        builder.environment().putAll(sandbox.environment(Map.of("JAVA_TOOL_OPTIONS", "-Djava.io.tmpdir=" + temporary)));
         Process build = builder.start();
         try {
             sandbox.await(exchanges -> !build.isAlive() || requests("GET", "/connection_uri$").size() == 2);

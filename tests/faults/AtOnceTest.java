@@ -240,7 +240,7 @@ class AtOnceTest extends InSandbox {
 
     @Override
     Cli.Result cleanUp(String... more) {
-        return Cli.run(sandbox, Cli.withKey(sandbox), Stream.concat(Stream.of("cleanup-branches"), Stream.of(more)).toArray(String[]::new));
+        return cleanUp(Cli.withKey(sandbox), more);
     }
 
     private void orphans(int count) {

@@ -59,7 +59,7 @@ class LimitsTest extends InSandbox {
     void an_answer_that_does_not_end_ends_with_the_time_of_the_run(String cloud, String kind, String message) {
         String address = "http://127.0.0.1:" + server.getLocalPort();
         answer(kind.equals("drip") ? LimitsTest::drip : LimitsTest::goOn);
-        Map<String, String> environment = environment(Map.of(cloud, address + (cloud.equals("NEON_API_HOST") ? "/api/v2" : "")));
+        Map<String, String> environment = sandbox.environment(Map.of(cloud, address + (cloud.equals("NEON_API_HOST") ? "/api/v2" : "")));
         Shell.Result result = process(environment, "cleanup-branches", "--wait", "3s");
         assertTrue(result.err().endsWith("neon-ci: Could not " + message.replace("SERVER", address) + "; run again later.\n"),
                 result.err());
@@ -73,8 +73,7 @@ class LimitsTest extends InSandbox {
             String body = "{\"branches\":[],\"nextToken\":\"" + pages.incrementAndGet() + "\"}";
             out.write(("HTTP/1.1 200 OK\r\nContent-Length: " + body.length() + "\r\n\r\n" + body).getBytes(StandardCharsets.ISO_8859_1));
         });
-        Cli.Result result = Cli.run(sandbox, Map.of("AWS_ENDPOINT_URL_AMPLIFY", "http://127.0.0.1:" + server.getLocalPort()),
-                "cleanup-branches", "--wait", "4s");
+        Cli.Result result = cleanUp(Map.of("AWS_ENDPOINT_URL_AMPLIFY", "http://127.0.0.1:" + server.getLocalPort()), "--wait", "4s");
         assertEquals("neon-ci: Could not list the branches of Amplify app d1a2b3c4d5e6f7 in region eu-central-1 within --wait: its list"
                 + " goes on; give it longer, or run again later.\n", result.err());
         assertEquals(1, result.exitCode());
@@ -121,11 +120,10 @@ class LimitsTest extends InSandbox {
     void a_name_or_an_id_forges_no_line_of_output() {
         String forged = SandboxAws.APP_ID + "-x\nDeleted 'production' (br-1).\r\u001b[31mneon-ci: all is lost\u0085\u2028";
         sandbox.neon().add(forged);
-        for (List<String> args : List.of(List.of("cleanup-branches", "--dry-run"), List.of("cleanup-branches", "--max-deletions", "0"),
-                List.of("cleanup-branches"))) {
-            Cli.Result result = Cli.run(sandbox, args.toArray(String[]::new));
-            Stream.concat(result.out().lines(), result.err().lines()).forEach(line -> assertTrue(
-                    line.matches("(Neon branches of app|Would delete 'd1|Deleted 'd1|neon-ci: Nothing was deleted).*"), line));
+        for (String line : List.of("cleanup-branches --dry-run", "cleanup-branches --max-deletions 0", "cleanup-branches")) {
+            Cli.Result result = run(line.split(" "));
+            Stream.concat(result.out().lines(), result.err().lines()).forEach(said -> assertTrue(
+                    said.matches("(Neon branches of app|Would delete 'd1|Deleted 'd1|neon-ci: Nothing was deleted).*"), said));
             assertFalse((result.out() + result.err()).matches("(?s).*[\r\u001b\u0085\u2028].*"), result.out());
         }
         Cli.Result created = create("--branch-name", "y\nWrote nothing", "--parent-branch", "production");

@@ -136,7 +136,7 @@ class NetworkTest extends InSandbox {
 
     @Test
     void no_answer_is_never_without_its_reason() {
-        Map<String, String> environment = environment(Map.of("AWS_ENDPOINT_URL_SSM", "https://nowhere.invalid"));
+        Map<String, String> environment = sandbox.environment(Map.of("AWS_ENDPOINT_URL_SSM", "https://nowhere.invalid"));
         String unknown = process(environment, "create-branch", "--wait", "2s").err();
         assertTrue(unknown.endsWith("no answer from AWS (unknown host); run again later.\n"), unknown);
         environment.put("AWS_ENDPOINT_URL_SSM", sandbox.address() + "/ssm");
@@ -147,7 +147,8 @@ class NetworkTest extends InSandbox {
 
     /** Returns the environment in which one cloud, or all, have the certificate. */
     private Map<String, String> secure(boolean isNeon) {
-        return environment(isNeon ? Map.of("NEON_API_HOST", address(0) + "/api/v2") : Map.of("AWS_ENDPOINT_URL_SSM", address(1) + "/ssm"));
+        return sandbox.environment(isNeon ? Map.of("NEON_API_HOST", address(0) + "/api/v2")
+                : Map.of("AWS_ENDPOINT_URL_SSM", address(1) + "/ssm"));
     }
 
     private Map<String, String> trusting() {

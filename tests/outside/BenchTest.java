@@ -52,7 +52,7 @@ class BenchTest extends InSandbox {
     @Tag("slow")
     void the_JVM_says_nothing_on_stdout_while_it_archives_classes_or_uses_them() {
         String project = Path.of("").toAbsolutePath().toString();
-        Map<String, String> environment = environment(Map.of("HOME", System.getProperty("user.home"),
+        Map<String, String> environment = sandbox.environment(Map.of("HOME", System.getProperty("user.home"),
                 "JBANG_CACHE_DIR_JARS", folder.resolve("jars").toString()));
         for (int run = 0; run < 2; run++) {
             Shell.Result result = Shell.run(folder, environment, project + "/.ci/jbang", "run", "--cds", project + "/neon-ci.java",

@@ -168,7 +168,8 @@ class ContractTest extends InSandbox {
         assertEquals(1, result.exitCode(), result.err());
     }
 
-    private Cli.Result run(String... args) {
+    @Override
+    Cli.Result run(String... args) {
         String[] more = Arrays.copyOfRange(args, 1, args.length);
         return args[0].equals("create-branch") ? create(more) : cleanUp(more);
     }

@@ -13,7 +13,6 @@ import java.nio.file.Path;
 import java.sql.SQLException;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;
@@ -112,8 +111,7 @@ class EndToEndTest {
         Path project = Path.of("").toAbsolutePath();
         List<String> command = new ArrayList<>(List.of(project + "/.ci/jbang", project + "/neon-ci.java"));
         command.addAll(List.of(args));
-        Map<String, String> environment = new HashMap<>(sandbox.environment());
-        environment.put("HOME", System.getProperty("user.home"));
+        Map<String, String> environment = sandbox.environment(Map.of("HOME", System.getProperty("user.home")));
         if (args[0].equals("cleanup-branches")) {
             // As from a laptop: a build of the branch that is gone could not clean up after itself.
             environment.remove("AWS_APP_ID");

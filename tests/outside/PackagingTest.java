@@ -336,8 +336,7 @@ class PackagingTest {
         if (Files.exists(jar) && !Files.exists(home.resolve(".jbang"))) {
             Shell.copy(jar, home.resolve(".jbang").resolve(JAR));
         }
-        Map<String, String> environment = new HashMap<>(sandbox.environment());
-        environment.put("HOME", home.toString());
+        Map<String, String> environment = sandbox.environment(Map.of("HOME", home.toString()));
         // JBang looks for the shell's start-up files where Java says the home folder is.
         environment.put("JBANG_JAVA_OPTIONS", "-Duser.home=" + home);
         environment.put("JBANG_REPO", System.getenv().getOrDefault("JBANG_REPO", System.getProperty("user.home") + "/.m2/repository"));

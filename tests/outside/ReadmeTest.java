@@ -220,8 +220,8 @@ class ReadmeTest extends InSandbox {
         Path bin = Npm.packages("neonctl@5.0.1").resolve("node_modules/.bin");
         Path npx = Files.writeString(folder.resolve("npx"), "#!/usr/bin/env bash\nname=$1; shift; exec \"" + bin + "/$name\" \"$@\"\n");
         assertTrue(npx.toFile().setExecutable(true));
-        Map<String, String> environment = environment(Map.of("PATH", folder + ":" + System.getenv("PATH"), "HOME", folder.toString(),
-                "NEON_API_KEY", sandbox.apiKey()));
+        Map<String, String> environment = sandbox.environment(Map.of("PATH", folder + ":" + System.getenv("PATH"),
+                "HOME", folder.toString(), "NEON_API_KEY", sandbox.apiKey()));
         List.of("-main", "-feature/old").forEach(branch -> sandbox.neon().add(SandboxAws.APP_ID + branch));
         sandbox.neon().add("d9another-main");
         Shell.Result result = Shell.run(folder, environment, "bash", "-ec", Readme.block("bash", "npx neonctl")
@@ -344,7 +344,7 @@ class ReadmeTest extends InSandbox {
 
     /** The AWS SDK looks for credentials in the environment of its process, so this takes a process of its own. */
     private String withoutCredentials() {
-        Map<String, String> environment = environment(Map.of("HOME", folder.toString()));
+        Map<String, String> environment = sandbox.environment(Map.of("HOME", folder.toString()));
         environment.keySet().removeAll(List.of("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"));
         return process(environment, "create-branch").err();
     }

@@ -9,7 +9,6 @@ import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.PathMatcher;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.logging.Level;
@@ -147,10 +146,9 @@ final class Rehearsal {
         Files.writeString(root.resolve("build.sh"), String.join("\n", script));
         Files.writeString(calls, "");
 
-        Map<String, String> environment = new HashMap<>(sandbox.environment());
-        environment.putAll(Map.of("AWS_BRANCH", branch, "AWS_COMMIT_ID", "HEAD", "AWS_JOB_ID", "0000000001", "PATH", tools.toString(),
-                "HOME", Files.createDirectories(root.resolve("home")).toString(), "TOOLS", tools.toString(), "CALLS", calls.toString(),
-                "JDK", System.getProperty("java.home"), "JAVA_HOME", ""));
+        Map<String, String> environment = sandbox.environment(Map.of("AWS_BRANCH", branch, "AWS_COMMIT_ID", "HEAD",
+                "AWS_JOB_ID", "0000000001", "PATH", tools.toString(), "HOME", Files.createDirectories(root.resolve("home")).toString(),
+                "TOOLS", tools.toString(), "CALLS", calls.toString(), "JDK", System.getProperty("java.home"), "JAVA_HOME", ""));
         environment.put("LC_ALL", "");
         environment.put("npm_config_cache", folder.resolve("npm-cache").toString());
         environment.putAll(changes);
