@@ -241,7 +241,7 @@ class PackagingTest {
     private static String toolsWithCurl(String curl) throws IOException {
         Path tools = Files.createTempDirectory(folder, "tools");
         for (String tool : List.of("bash", "env", "cat", "chmod", "grep", "mkdir")) {
-            Shell.copy(Shell.onPath(tool), tools.resolve(tool));
+            Shell.copy(Shell.onPath(tool).toRealPath(), tools.resolve(tool));
         }
         assertTrue(Files.writeString(tools.resolve("curl"), "#!/usr/bin/env bash\n" + curl).toFile().setExecutable(true));
         return tools.toString();

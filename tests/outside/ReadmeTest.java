@@ -353,7 +353,7 @@ class ReadmeTest extends InSandbox {
     private String withoutJBang() throws IOException {
         Path tools = Files.createDirectory(folder.resolve("tools"));
         for (String tool : List.of("bash", "cat", "grep", "mkdir")) {
-            Shell.copy(Shell.onPath(tool), tools.resolve(tool));
+            Shell.copy(Shell.onPath(tool).toRealPath(), tools.resolve(tool));
         }
         return Shell.run(folder, Map.of("PATH", tools.toString(), "JAVA_HOME", "", "JBANG_DIR", folder.resolve("jbang").toString()),
                 tools.resolve("bash").toString(), PROJECT.resolve(".ci/jbang").toString(), "neon-ci.java", "create-branch").err();
