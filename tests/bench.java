@@ -10,7 +10,6 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import java.io.File;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.UncheckedIOException;
@@ -172,18 +171,20 @@ class bench implements Callable<Integer> {
     private List<Program> programs(String task) throws IOException {
         List<Program> programs = new ArrayList<>();
         boolean isCold = task.equals("cold");
-        List<String> missing = Stream.of("aws", isCold ? "npm" : "neonctl").filter(tool -> find(tool) == null).toList();
+        List<String> missing = Stream.of("aws", isCold ? "npm" : "neonctl").filter(tool -> !Shell.isOnPath(tool)).toList();
         if (missing.isEmpty()) {
             programs.add(new Program("aws + neonctl", true, Map.of(),
                     (isCold ? NPM_INSTALL : "") + (orphans(task) == 0 ? NEONCTL_CREATE : NEONCTL_CLEANUP)));
         } else {
             say("Leaving out what neon-ci replaces: no " + String.join(" and ", missing) + " on the PATH.");
         }
-        String jbang = quote(find("jbang") == null ? Path.of(".ci/jbang").toAbsolutePath().toString() : find("jbang"));
-        String source = quote(Path.of("neon-ci.java").toAbsolutePath().toString());
+        Path own = Path.of(".ci/jbang").toAbsolutePath();
+        String jbang = Shell.quoted((Shell.isOnPath("jbang") ? Shell.onPath("jbang") : own).toString());
+        String source = Shell.quoted(Path.of("neon-ci.java").toAbsolutePath().toString());
         String caches = isCold ? "export JBANG_CACHE_DIR=$PWD/jbang JBANG_REPO=$PWD/repository\n" : "";
         programs.add(new Program("jbang", false, Map.of(), caches + jbang + " " + source + " \"$@\""));
-        programs.add(new Program("jbang, options", false, Map.of("JBANG_JAVA_OPTIONS", OPTIONS), caches + jbang + " " + source + " \"$@\""));
+        programs.add(new Program("jbang, options", false, Map.of("JBANG_JAVA_OPTIONS", OPTIONS),
+                caches + jbang + " " + source + " \"$@\""));
         if (isCold) {
             return programs;
         }
@@ -202,7 +203,7 @@ class bench implements Callable<Integer> {
                   java -Xshare:dump -Xlog:disable -XX:SharedClassListFile="$jar.classes" -XX:SharedArchiveFile="$jar.jsa" -cp "$jar"
                 fi
                 java $options -Xlog:disable -XX:SharedArchiveFile="$jar.jsa" -jar "$jar" "$@"
-                """.formatted(quote(temporary.toString()), OPTIONS, jbang, source)));
+                """.formatted(Shell.quoted(temporary.toString()), OPTIONS, jbang, source)));
         others.forEach(other -> programs.add(new Program(other, false, Map.of(), other + " \"$@\"")));
         return programs;
     }
@@ -342,10 +343,12 @@ class bench implements Callable<Integer> {
         };
         out.printf(Locale.ROOT, "%n%s; latency %d ms; operations %d ms; runs: %d; cores: %d; Java %s%n", title, latency, operations, runs,
                 Runtime.getRuntime().availableProcessors(), System.getProperty("java.version"));
-        out.printf("%-16s %7s %14s %7s %7s %6s %9s %6s %6s%n", "", "wall", "min..max", "cpu", "memory", "disk", "requests", "chain", "ratio");
+        out.printf("%-16s %7s %14s %7s %7s %6s %9s %6s %6s%n", "", "wall", "min..max", "cpu", "memory", "disk", "requests", "chain",
+                "ratio");
         for (JsonNode row : rows) {
             JsonNode wall = row.get("wall_s");
-            out.printf(Locale.ROOT, "%-16s %7.2f %14s %7.2f %7d %6s %9d %6d %6.2f%n", row.get("name").asText(), wall.get("median").asDouble(),
+            out.printf(Locale.ROOT, "%-16s %7.2f %14s %7.2f %7d %6s %9d %6d %6.2f%n", row.get("name").asText(),
+                    wall.get("median").asDouble(),
                     String.format(Locale.ROOT, "%.2f..%.2f", wall.get("min").asDouble(), wall.get("max").asDouble()),
                     row.get("cpu_s").get("median").asDouble(), row.get("memory_mb").asInt(),
                     task.equals("cold") ? row.get("disk_mb").asText() : "", row.get("requests").asInt(), row.get("chain").asInt(),
@@ -364,16 +367,6 @@ class bench implements Callable<Integer> {
     /** Returns the number of orphans to clean up, or 0 for the tasks that create a branch. */
     private static int orphans(String task) {
         return task.matches("\\d+") ? Integer.parseInt(task) : 0;
-    }
-
-    /** Returns the path of a program, or null when it is not on the PATH. */
-    private static String find(String program) {
-        return Stream.of(System.getenv("PATH").split(File.pathSeparator)).map(folder -> Path.of(folder, program).toAbsolutePath())
-                .filter(Files::isExecutable).map(Path::toString).findFirst().orElse(null);
-    }
-
-    private static String quote(String text) {
-        return "'" + text.replace("'", "'\\''") + "'";
     }
 
     private static double size(Path folder) throws IOException {

@@ -10,12 +10,8 @@ import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.sql.Connection;
-import java.sql.ResultSet;
 import java.sql.SQLException;
-import java.sql.Statement;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -147,7 +143,7 @@ class NeonCiSandbox {
         out.println("feature/login has " + customers(preview) + ".");
 
         out.println("\nA customer added to the copy is not added to production:");
-        addCustomer(preview, "Dune Diner");
+        SandboxPostgres.query(preview, "INSERT INTO customers (name) VALUES ('Dune Diner')");
         out.println("feature/login has " + customers(preview) + ".");
         out.println("main has " + customers(production) + ".");
 
@@ -164,7 +160,7 @@ class NeonCiSandbox {
 
         out.println("\nWithout --grace it is deleted at once:");
         show(sandbox, out, "main", "cleanup-branches");
-        out.println("\nThe Neon project is left with: " + String.join(", ", neonBranches(sandbox)) + ".");
+        out.println("\nThe Neon project is left with: " + String.join(", ", sandbox.neon().names()) + ".");
     }
 
     /** Runs the line that serves all branches, and returns the connection string that it wrote. */
@@ -187,9 +183,7 @@ class NeonCiSandbox {
     /** Runs neon-ci in this JVM, with the variables of an Amplify build of this branch and no others: nothing real is ever reached. */
     private static int neonCi(Sandbox sandbox, String amplifyBranch, PrintWriter out, PrintWriter err, String... args) {
         sandbox.systemProperties().forEach(System::setProperty);
-        Map<String, String> environment = new HashMap<>(sandbox.environment());
-        environment.put("AWS_BRANCH", amplifyBranch);
-        return NeonCi.commandLine(environment).setOut(out).setErr(err).execute(args);
+        return NeonCi.commandLine(sandbox.environment(Map.of("AWS_BRANCH", amplifyBranch))).setOut(out).setErr(err).execute(args);
     }
 
     private static String databaseUrl(Path envFile) throws IOException {
@@ -202,24 +196,6 @@ class NeonCiSandbox {
     }
 
     private static String customers(String connectionString) throws SQLException {
-        List<String> names = new ArrayList<>();
-        try (Connection connection = SandboxPostgres.connect(connectionString);
-                Statement statement = connection.createStatement();
-                ResultSet rows = statement.executeQuery("SELECT name FROM customers ORDER BY id")) {
-            while (rows.next()) {
-                names.add(rows.getString(1));
-            }
-        }
-        return String.join(", ", names);
-    }
-
-    private static void addCustomer(String connectionString, String name) throws SQLException {
-        try (Connection connection = SandboxPostgres.connect(connectionString); Statement statement = connection.createStatement()) {
-            statement.executeUpdate("INSERT INTO customers (name) VALUES ('" + name + "')");
-        }
-    }
-
-    private static List<String> neonBranches(Sandbox sandbox) {
-        return sandbox.neon().branches().stream().map(branch -> branch.name).toList();
+        return String.join(", ", SandboxPostgres.query(connectionString, "SELECT name FROM customers ORDER BY id"));
     }
 }

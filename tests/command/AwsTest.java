@@ -1,5 +1,4 @@
-//SOURCES Cli.java
-//SOURCES ../sandbox/Shell.java
+//SOURCES InSandbox.java
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -13,48 +12,48 @@ import java.time.Duration;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** What AWS refuses and what then helps, and where the credentials may come from. */
-class AwsTest {
-
-    @TempDir
-    Path folder;
-
-    private Sandbox sandbox;
-
-    @BeforeEach
-    void start() {
-        sandbox = Sandbox.withoutPostgres();
-    }
-
-    @AfterEach
-    void stop() {
-        sandbox.close();
-    }
+class AwsTest extends InSandbox {
 
     @ParameterizedTest(name = "{0} {1} {2}")
     @CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
-            400 | ExpiredTokenException | The security token included in the request is expired | ExpiredTokenException (request r-1); SIGN-IN
-            400 | UnrecognizedClientException | The security token included in the request is invalid. | UnrecognizedClientException (request r-1); SIGN-IN
+            400 | ExpiredTokenException | The security token included in the request is expired \
+                | ExpiredTokenException (request r-1); SIGN-IN
+            400 | UnrecognizedClientException | The security token included in the request is invalid. \
+                | UnrecognizedClientException (request r-1); SIGN-IN
             403 | InvalidClientTokenId | The security token included in the request is invalid | InvalidClientTokenId (request r-1); SIGN-IN
             403 | MissingAuthenticationTokenException | Missing | MissingAuthenticationTokenException (request r-1); SIGN-IN
-            400 | InvalidSignatureException | The request signature we calculated does not match: 'x-amz-security-token:IQoJ' | InvalidSignatureException (request r-1); SIGN-IN
-            400 | InvalidSignatureException | Signature expired: 20240101T000000Z is now earlier than 20260101T000000Z | InvalidSignatureException (request r-1); set this machine's clock
-            400 | InvalidSignatureException | Signature not yet current: 20290101T000000Z is still later than 20260101T000000Z | InvalidSignatureException (request r-1); set this machine's clock
+            400 | InvalidSignatureException | The request signature we calculated does not match: 'x-amz-security-token:IQoJ' \
+                | InvalidSignatureException (request r-1); SIGN-IN
+            400 | InvalidSignatureException | Signature expired: 20240101T000000Z is now earlier than 20260101T000000Z \
+                | InvalidSignatureException (request r-1); set this machine's clock
+            400 | InvalidSignatureException | Signature not yet current: 20290101T000000Z is still later than 20260101T000000Z \
+                | InvalidSignatureException (request r-1); set this machine's clock
             403 | RequestTimeTooSkewed | The difference is too large | RequestTimeTooSkewed (request r-1); set this machine's clock
-            400 | AccessDeniedException | User: arn:aws:sts::123456789012:assumed-role/r/s is not authorized to perform: kms:Decrypt on resource: arn:aws:kms:eu-central-1:123456789012:key/k-1 because no identity-based policy allows the kms:Decrypt action | AccessDeniedException (request r-1); allow kms:Decrypt on arn:aws:kms:eu-central-1:123456789012:key/k-1 in the Amplify app's service role
-            400 | AccessDeniedException | User: arn:aws:sts::123456789012:assumed-role/r/s is not authorized to perform: kms:Decrypt on the resource associated with this ciphertext because no resource-based policy allows it | AccessDeniedException (request r-1); allow kms:Decrypt on the parameter's KMS key in the Amplify app's service role
-            400 | AccessDeniedException | The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you are not allowed to access. | AccessDeniedException (request r-1); allow kms:Decrypt on the parameter's KMS key in the Amplify app's service role
-            400 | AccessDeniedException | User: arn:aws:iam::123456789012:user/u is not authorized to perform: ssm:GetParameter on resource: arn:aws:ssm:eu-central-1:123456789012:parameter/neon/api-key with an explicit deny in a service control policy | AccessDeniedException (request r-1); lift the explicit deny of ssm:GetParameter on arn:aws:ssm:eu-central-1:ACCOUNT:parameter/neon/api-key in the Amplify app's service role
-            400 | InvalidKeyId | arn:aws:kms:eu-central-1:123456789012:key/k-1 is disabled. | InvalidKeyId (request r-1); enable the KMS key that the parameter is stored under, or store it again under another
-            400 | OddException | Odd postgresql://u:p@h/d | OddException, Odd *** (request r-1); change what AWS names, or check any proxy, and run again
+            400 | AccessDeniedException | User: arn:aws:sts::123456789012:assumed-role/r/s is not authorized to perform: kms:Decrypt on \
+            resource: arn:aws:kms:eu-central-1:123456789012:key/k-1 because no identity-based policy allows the kms:Decrypt action \
+                | AccessDeniedException (request r-1); allow kms:Decrypt on arn:aws:kms:eu-central-1:123456789012:key/k-1 in the Amplify \
+            app's service role
+            400 | AccessDeniedException | User: arn:aws:sts::123456789012:assumed-role/r/s is not authorized to perform: kms:Decrypt on \
+            the resource associated with this ciphertext because no resource-based policy allows it \
+                | AccessDeniedException (request r-1); allow kms:Decrypt on the parameter's KMS key in the Amplify app's service role
+            400 | AccessDeniedException | The ciphertext refers to a customer master key that does not exist, does not exist in this \
+            region, or you are not allowed to access. \
+                | AccessDeniedException (request r-1); allow kms:Decrypt on the parameter's KMS key in the Amplify app's service role
+            400 | AccessDeniedException | User: arn:aws:iam::123456789012:user/u is not authorized to perform: ssm:GetParameter on \
+            resource: arn:aws:ssm:eu-central-1:123456789012:parameter/neon/api-key with an explicit deny in a service control policy \
+                | AccessDeniedException (request r-1); lift the explicit deny of ssm:GetParameter on \
+            arn:aws:ssm:eu-central-1:ACCOUNT:parameter/neon/api-key in the Amplify app's service role
+            400 | InvalidKeyId | arn:aws:kms:eu-central-1:123456789012:key/k-1 is disabled. \
+                | InvalidKeyId (request r-1); enable the KMS key that the parameter is stored under, or store it again under another
+            400 | OddException | Odd postgresql://u:p@h/d \
+                | OddException, Odd *** (request r-1); change what AWS names, or check any proxy, and run again
             404 | `` | `` | AWS answered 404 (request r-1); change what AWS names, or check any proxy, and run again
             """)
     void says_what_helps_by_what_was_refused(int status, String code, String message, String expected) {
@@ -84,7 +83,7 @@ class AwsTest {
     void says_what_helps_when_amplify_refuses() {
         sandbox.fail("GET", "/amplify/", -1, Fault.status(403, "{\"message\":\"The security token included in the request is expired\"}",
                 Map.of("x-amzn-ErrorType", "ExpiredTokenException")));
-        String err = Cli.cleanUp(sandbox).err();
+        String err = cleanUp().err();
         assertTrue(err.endsWith(": ExpiredTokenException; sign in to AWS again: the credentials have expired or are not valid.\n"), err);
     }
 
@@ -119,9 +118,9 @@ class AwsTest {
     void without_credentials_it_says_what_was_tried() throws IOException {
         Map<String, String> laptop = laptop("");
         laptop.put("AWS_REGION", "eu-central-1");
-        String tried = "neon-ci: Could not read SSM parameter /neon/api-key in region eu-central-1: there are no AWS credentials; in Amplify"
-                + " give the app a service role, elsewhere sign in (tried: system properties, the environment, a web identity, profile"
-                + " 'default', the container, 'aws configure export-credentials': %s, this machine's metadata).\n";
+        String tried = "neon-ci: Could not read SSM parameter /neon/api-key in region eu-central-1: there are no AWS credentials; in"
+                + " Amplify give the app a service role, elsewhere sign in (tried: system properties, the environment, a web identity,"
+                + " profile 'default', the container, 'aws configure export-credentials': %s, this machine's metadata).\n";
         assertEquals(tried.formatted("there is no such command"), run(laptop, "create-branch").err());
         aws(laptop, "echo 'Error loading SSO Token: Token for work does not exist' >&2; exit 255");
         assertEquals(tried.formatted("Error loading SSO Token: Token for work does not exist"), run(laptop, "create-branch").err());
@@ -148,7 +147,8 @@ class AwsTest {
         String err = run(laptop, "create-branch").err();
         assertTrue(err.contains(mend + " (tried: ") && err.lines().count() == 1, err);
         build.remove("AWS_REGION");
-        assertEquals("neon-ci: No AWS region is set: name it with --region or AWS_REGION" + mend + ".\n", run(build, "create-branch").err());
+        assertEquals("neon-ci: No AWS region is set: name it with --region or AWS_REGION" + mend + ".\n",
+                run(build, "create-branch").err());
     }
 
     @Test
@@ -161,7 +161,7 @@ class AwsTest {
                 + " stopped, or give it longer with --wait.\n", result.err());
         assertEquals(1, result.exitCode());
         long command = Long.parseLong(Files.readString(folder.resolve("home/pid")).strip());
-        ProcessHandle.of(command).ifPresent(process -> process.onExit().orTimeout(1, java.util.concurrent.TimeUnit.MINUTES).join());
+        ProcessHandle.of(command).ifPresent(process -> process.onExit().orTimeout(1, TimeUnit.MINUTES).join());
     }
 
     @Test
@@ -177,19 +177,13 @@ class AwsTest {
         assertEquals(1, sandbox.exchanges().size());
     }
 
-    private Cli.Result create(String... more) {
-        return Cli.create(sandbox, folder.resolve(".env"), more);
-    }
-
     /** Returns the environment of a user whose credentials, if any, are in the files of ~/.aws. */
     private Map<String, String> laptop(String config) throws IOException {
         Path home = Files.createDirectories(folder.resolve("home"));
         Files.writeString(Files.createDirectories(home.resolve(".aws")).resolve("config"), config);
-        Map<String, String> environment = new HashMap<>(sandbox.environment());
+        Map<String, String> environment = sandbox.environment(Map.of("HOME", home.toString(), "JAVA_TOOL_OPTIONS", "-Duser.home=" + home,
+                "PATH", Files.createDirectories(folder.resolve("bin")) + ":/usr/bin:/bin"));
         environment.keySet().removeAll(List.of("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"));
-        environment.put("HOME", home.toString());
-        environment.put("JAVA_TOOL_OPTIONS", "-Duser.home=" + home);
-        environment.put("PATH", Files.createDirectories(folder.resolve("bin")) + ":/usr/bin:/bin");
         return environment;
     }
 
@@ -201,8 +195,7 @@ class AwsTest {
     }
 
     private Shell.Result run(Map<String, String> environment, String... args) {
-        Shell.Result result = Shell.run(folder, environment, Shell.java(args));
-        Cli.assertNoSecret(sandbox.secrets(), result.out(), result.err());
+        Shell.Result result = process(environment, args);
         return new Shell.Result(result.exitCode(), result.out(), result.err().replaceFirst("^Picked up JAVA_TOOL_OPTIONS.*\n", ""));
     }
 }

@@ -1,4 +1,4 @@
-//SOURCES Cli.java
+//SOURCES InSandbox.java
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -11,30 +11,15 @@ import java.util.List;
 import java.util.Map;
 import java.util.regex.Pattern;
 import java.util.stream.IntStream;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** What {@code cleanup-branches} does, seen from outside; which branches it may delete is the matter of CleanupPlan's own tests. */
-class CleanupBranchesTest {
+class CleanupBranchesTest extends InSandbox {
 
     private static final String APP = SandboxAws.APP_ID;
-
-    private Sandbox sandbox;
-
-    @BeforeEach
-    void start() {
-        sandbox = Sandbox.withoutPostgres();
-        sandbox.neon().operationsTake(Duration.ZERO);
-    }
-
-    @AfterEach
-    void stop() {
-        sandbox.close();
-    }
 
     @Test
     void deletes_only_the_orphans_of_this_app() {
@@ -47,7 +32,8 @@ class CleanupBranchesTest {
                 """.formatted(id), result.out());
         assertEquals("", result.err());
         assertEquals(0, result.exitCode());
-        assertEquals(List.of("production", APP + "-feature/login", APP + "-main", "staging", "feature/old", "d9-feature/old", APP), left());
+        assertEquals(List.of("production", APP + "-feature/login", APP + "-main", "staging", "feature/old", "d9-feature/old", APP),
+                sandbox.neon().names());
     }
 
     @Test
@@ -108,7 +94,7 @@ class CleanupBranchesTest {
         assertEquals(1, dryRun.exitCode());
 
         assertEquals(0, cleanUp("--max-deletions", "21").exitCode());
-        assertEquals(List.of("production"), left());
+        assertEquals(List.of("production"), sandbox.neon().names());
     }
 
     @Test
@@ -133,7 +119,7 @@ class CleanupBranchesTest {
         assertEquals(0, deletions());
 
         // A build of another app, or a laptop, has no branch of its own here.
-        assertEquals(0, Cli.run(sandbox, Map.of("AWS_APP_ID", "d9"), "cleanup-branches", "--app-id", APP).exitCode());
+        assertEquals(0, cleanUp(Map.of("AWS_APP_ID", "d9"), "--app-id", APP).exitCode());
         assertEquals(1, deletions());
     }
 
@@ -171,7 +157,8 @@ class CleanupBranchesTest {
     @Test
     void takes_an_empty_token_for_the_end_of_the_list() {
         branches(APP + "-old");
-        sandbox.fail("GET", "/amplify/", 1, Fault.status(200, "{\"branches\":[{\"branchName\":\"feature/login\"}],\"nextToken\":\"\"}", Map.of()));
+        String answer = "{\"branches\":[{\"branchName\":\"feature/login\"}],\"nextToken\":\"\"}";
+        sandbox.fail("GET", "/amplify/", 1, Fault.status(200, answer, Map.of()));
         assertEquals(List.of(APP + "-old"), deleted(cleanUp()));
     }
 
@@ -230,16 +217,18 @@ class CleanupBranchesTest {
         assertEquals(List.of(APP + "-child", APP + "-a"), names(report.path("failed")));
         assertTrue(result.err().contains("Could not delete Neon branch '" + APP + "-child' (" + child + "): Neon answered 403,"
                 + " not permitted (request "), result.err());
-        assertTrue(result.err().contains("\nDid not delete '" + APP + "-a' (" + sandbox.neon().branch(APP + "-a").id + "): one of its child branches is still there.\n"), result.err());
+        assertTrue(result.err().contains("\nDid not delete '" + APP + "-a' (" + sandbox.neon().branch(APP + "-a").id
+                + "): one of its child branches is still there.\n"), result.err());
         assertTrue(result.err().endsWith("\nneon-ci: 2 of 3 orphans could not be deleted; run again later.\n"), result.err());
-        assertEquals(List.of("production", APP + "-a", APP + "-child"), left());
+        assertEquals(List.of("production", APP + "-a", APP + "-child"), sandbox.neon().names());
     }
 
     @ParameterizedTest
     @ValueSource(ints = {204, 404})
     void counts_a_branch_that_is_gone_already_as_deleted(int status) {
         branches(APP + "-old");
-        sandbox.fail("DELETE", "", 1, Fault.status(status, status == 204 ? "" : "{\"code\":\"\",\"message\":\"branch not found\"}", Map.of()));
+        String answer = status == 204 ? "" : "{\"code\":\"\",\"message\":\"branch not found\"}";
+        sandbox.fail("DELETE", "", 1, Fault.status(status, answer, Map.of()));
         Cli.Result result = cleanUp();
         assertEquals(List.of(APP + "-old"), deleted(result));
         assertEquals(0, result.exitCode());
@@ -285,11 +274,10 @@ class CleanupBranchesTest {
         Cli.Result again = cleanUp("--grace", "5d", "--max-deletions", "0");
         assertEquals(0, again.exitCode(), again.err());
         assertTrue(again.out().endsWith(expires("child") + expires("gone") + expires("late") + expires("soon")), again.out());
-        assertEquals(List.of("GET"), sandbox.exchanges().stream().filter(exchange -> exchange.path().startsWith("/api/"))
-                .map(Exchange::method).distinct().toList());
+        assertEquals(List.of(), changes());
 
         sandbox.neon().passTime(Duration.ofDays(4));
-        assertEquals(List.of("production", APP + "-feature/login", APP + "-parent"), left());
+        assertEquals(List.of("production", APP + "-feature/login", APP + "-parent"), sandbox.neon().names());
         assertTrue(cleanUp("--grace", "3d").out().endsWith(", 0 kept, 1 orphaned.\n" + expires("parent")));
     }
 
@@ -343,8 +331,7 @@ class CleanupBranchesTest {
     void never_asks_for_a_deletion_that_cannot_be_undone_by_neon() {
         branches(APP + "-old");
         cleanUp();
-        assertTrue(sandbox.exchanges().stream().filter(exchange -> exchange.method().equals("DELETE"))
-                .allMatch(exchange -> exchange.query().isEmpty()));
+        assertEquals(List.of(Map.of()), requests("DELETE", "").stream().map(Exchange::query).toList());
     }
 
     @Test
@@ -365,22 +352,14 @@ class CleanupBranchesTest {
         return "'%s' (%s) expires on %s.\n".formatted(branch.name, branch.id, branch.expiresAt);
     }
 
-    private Cli.Result cleanUp(String... more) {
-        return Cli.cleanUp(sandbox, more);
-    }
-
     private void branches(String... names) {
         for (String name : names) {
             sandbox.neon().add(name);
         }
     }
 
-    private List<String> left() {
-        return sandbox.neon().branches().stream().map(branch -> branch.name).toList();
-    }
-
-    private long deletions() {
-        return sandbox.exchanges().stream().filter(exchange -> exchange.method().equals("DELETE")).count();
+    private int deletions() {
+        return requests("DELETE", "").size();
     }
 
     /** Returns the names of the branches that a run says it has deleted. */

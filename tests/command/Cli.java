@@ -8,7 +8,6 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.file.Path;
-import java.util.HashMap;
 import java.util.Map;
 import java.util.Set;
 import java.util.stream.Stream;
@@ -22,6 +21,12 @@ final class Cli {
 
     /** The Neon branch of the build that the sandbox's environment is of. */
     static final String BRANCH = SandboxAws.APP_ID + "-feature/login";
+
+    /** Masking rules of both kinds, as Neon takes them. */
+    static final String RULES = """
+            [{"database_name":"neondb","schema_name":"public","table_name":"users","column_name":"email",\
+            "masking_function":"anon.fake_email()"},\
+            {"database_name":"neondb","schema_name":"public","table_name":"users","column_name":"name","masking_value":"'nobody'"}]""";
 
     static final ObjectMapper JSON = new ObjectMapper();
 
@@ -37,13 +42,8 @@ final class Cli {
                 .toArray(String[]::new));
     }
 
-    static Result cleanUp(Sandbox sandbox, String... more) {
-        return run(sandbox, Stream.concat(Stream.of("cleanup-branches"), Stream.of(more)).toArray(String[]::new));
-    }
-
-    /** Runs neon-ci with the environment of a build in the sandbox. */
-    static Result run(Sandbox sandbox, String... args) {
-        return run(sandbox, Map.of(), args);
+    static Result cleanUp(Sandbox sandbox, Map<String, String> changes, String... more) {
+        return run(sandbox, changes, Stream.concat(Stream.of("cleanup-branches"), Stream.of(more)).toArray(String[]::new));
     }
 
     /**
@@ -52,12 +52,10 @@ final class Cli {
      * @param changes variables that differ from the sandbox's; an empty value stands for a variable that is set to nothing
      */
     static Result run(Sandbox sandbox, Map<String, String> changes, String... args) {
-        Map<String, String> environment = new HashMap<>(sandbox.environment());
-        environment.putAll(changes);
         sandbox.systemProperties().forEach(System::setProperty);
         StringWriter out = new StringWriter();
         StringWriter err = new StringWriter();
-        int exitCode = NeonCi.commandLine(environment)
+        int exitCode = NeonCi.commandLine(sandbox.environment(changes))
                 .setOut(new PrintWriter(out, true))
                 .setErr(new PrintWriter(err, true))
                 .execute(args);
@@ -76,6 +74,14 @@ final class Cli {
         String direct = sandbox.neon().connectionString(neonBranch);
         String computeId = sandbox.neon().branch(neonBranch).computes.get(0).id();
         return "DATABASE_URL=\"" + direct.replace(computeId, computeId + "-pooler") + "\"\nDATABASE_URL_UNPOOLED=\"" + direct + "\"\n";
+    }
+
+    /** Adds the build's branch as an anonymised one, as another run would have. */
+    static SandboxMasking addMasked(Sandbox sandbox, String rules, boolean isWanted) {
+        SandboxBranch branch = sandbox.neon().add(BRANCH);
+        branch.masking = new SandboxMasking(sandbox.neon(), branch,
+                json(rules).valueStream().map(SandboxMasking.Rule::of).toList(), isWanted);
+        return branch.masking;
     }
 
     static JsonNode json(String text) {

@@ -1,45 +1,34 @@
-//SOURCES Cli.java
+//SOURCES InSandbox.java
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Bad input: one clear sentence, exit code 2 for the command line and 1 for what is not there, and nothing is changed. */
-class CommandLineTest {
+class CommandLineTest extends InSandbox {
 
     private static final String LIKE_A_KEY = "store that in an SSM parameter, or set NEON_API_KEY to it.";
 
-    @TempDir
-    Path folder;
-
-    private Path envFile;
-    private Sandbox sandbox;
-
     @BeforeEach
     void start() throws IOException {
-        envFile = Files.writeString(folder.resolve(".env"), "A=1\n");
-        sandbox = Sandbox.withoutPostgres();
+        Files.writeString(envFile, "A=1\n");
     }
 
     @AfterEach
-    void stop() throws IOException {
+    void nothing_was_changed() throws IOException {
         assertEquals("A=1\n", Files.readString(envFile));
         assertEquals(1, sandbox.neon().branches().size());
-        sandbox.close();
     }
 
     @ParameterizedTest(name = "{0}={1}")
@@ -66,7 +55,7 @@ class CommandLineTest {
             """)
     void both_commands_name_an_option_with_a_bad_value(String option, String value, String reason) {
         for (String command : List.of("create-branch", "cleanup-branches")) {
-            Cli.Result result = Cli.run(sandbox, command, option, value);
+            Cli.Result result = run(command, option, value);
             assertTrue(result.err().matches("neon-ci: Invalid value for option '" + option + "'.*: .*\n"), result.err());
             assertTrue(result.err().contains(": " + reason + ". See 'neon-ci " + command + " --help'.\n"), result.err());
             assertRefused(result);
@@ -110,17 +99,18 @@ class CommandLineTest {
             --grace         | 3   | it must be a time such as 90s, 5m, 12h or 7d
             """)
     void cleanup_branches_names_an_option_with_a_bad_value(String option, String value, String reason) {
-        Cli.Result result = Cli.run(sandbox, "cleanup-branches", option, value);
-        assertEquals("neon-ci: Invalid value for option '" + option + "': " + reason + ". See 'neon-ci cleanup-branches --help'.\n", result.err());
+        Cli.Result result = cleanUp(option, value);
+        assertEquals("neon-ci: Invalid value for option '" + option + "': " + reason + ". See 'neon-ci cleanup-branches --help'.\n",
+                result.err());
         assertRefused(result);
     }
 
     @ParameterizedTest
     @ValueSource(strings = {"{a,b}", "a,b", "[ab]*", "!a", "a|b", "a\\*", "release/{1..9}"})
     void refuses_a_keep_that_reads_like_another_language_of_globs(String keep) {
-        Cli.Result result = Cli.run(sandbox, "cleanup-branches", "--keep", keep);
-        assertEquals("neon-ci: Invalid value for option '--keep': it must be a glob of * and ? alone, one for each --keep; write ? for any of"
-                + " [ ] { } , | \\. See 'neon-ci cleanup-branches --help'.\n", result.err());
+        Cli.Result result = cleanUp("--keep", keep);
+        assertEquals("neon-ci: Invalid value for option '--keep': it must be a glob of * and ? alone, one for each --keep; write ? for any"
+                + " of [ ] { } , | \\. See 'neon-ci cleanup-branches --help'.\n", result.err());
         assertRefused(result);
     }
 
@@ -129,11 +119,13 @@ class CommandLineTest {
             AWS_APP_ID         | Missing required option '--app-id' (or the variable AWS_APP_ID).
             NEON_PROJECT_ID    | Missing required option '--neon-project-id' (or the variable NEON_PROJECT_ID).
             AWS_BRANCH         | Missing required option '--branch-name' (or the variable AWS_BRANCH).
-            NEON_API_KEY_PARAM | Missing the Neon API key: name the SSM parameter that holds it with --api-key-param or NEON_API_KEY_PARAM, or set NEON_API_KEY.
+            NEON_API_KEY_PARAM \
+                | Missing the Neon API key: name the SSM parameter that holds it with --api-key-param or NEON_API_KEY_PARAM, or set \
+            NEON_API_KEY.
             """)
     void names_what_is_missing_and_a_blank_variable_is_missing(String variable, String message) {
         for (String blank : List.of("", " ", "\t\n")) {
-            Cli.Result result = Cli.run(sandbox, Map.of(variable, blank), "create-branch");
+            Cli.Result result = create(Map.of(variable, blank));
             assertEquals("neon-ci: " + message + " See 'neon-ci create-branch --help'.\n", result.err());
             assertRefused(result);
         }
@@ -142,7 +134,7 @@ class CommandLineTest {
     @ParameterizedTest
     @ValueSource(strings = {"AWS_APP_ID", "NEON_PROJECT_ID", "NEON_API_HOST", "AWS_REGION"})
     void checks_a_variable_like_its_option(String variable) {
-        assertRefused(Cli.run(sandbox, Map.of(variable, "not/valid"), "create-branch"));
+        assertRefused(create(Map.of(variable, "not/valid")));
     }
 
     @ParameterizedTest
@@ -150,7 +142,7 @@ class CommandLineTest {
             "http://[bad", "localhost:1", "https://user:password@aws.example", "https://under_score"})
     void asks_no_aws_endpoint_that_others_can_listen_to(String endpoint) {
         for (String variable : List.of("AWS_ENDPOINT_URL_SSM", "AWS_ENDPOINT_URL_AMPLIFY")) {
-            Cli.Result result = Cli.run(sandbox, Map.of(variable, endpoint), "cleanup-branches");
+            Cli.Result result = cleanUp(Map.of(variable, endpoint));
             assertEquals("neon-ci: Invalid value for variable '" + variable + "': it must be an https address (http only for this machine)."
                     + " See 'neon-ci cleanup-branches --help'.\n", result.err());
             assertRefused(result);
@@ -160,9 +152,9 @@ class CommandLineTest {
     @Test
     void falls_back_from_option_to_variable_to_default() {
         Map<String, String> unset = new HashMap<>(Map.of("AWS_REGION", "", "AWS_DEFAULT_REGION", "us-west-2"));
-        Cli.Result fromVariable = Cli.run(sandbox, unset, "cleanup-branches", "--api-key-param", "/nowhere");
+        Cli.Result fromVariable = cleanUp(unset, "--api-key-param", "/nowhere");
         assertTrue(fromVariable.err().contains("SSM parameter /nowhere in region us-west-2: ParameterNotFound"), fromVariable.err());
-        Cli.Result fromOption = Cli.run(sandbox, unset, "cleanup-branches", "--api-key-param", "/nowhere", "--region", "sa-east-1");
+        Cli.Result fromOption = cleanUp(unset, "--api-key-param", "/nowhere", "--region", "sa-east-1");
         assertTrue(fromOption.err().contains(" in region sa-east-1: "), fromOption.err());
     }
 
@@ -203,7 +195,7 @@ class CommandLineTest {
     @ParameterizedTest
     @ValueSource(strings = {"NEON_API_KEY_PARAM", "AWS_APP_ID", "NEON_PROJECT_ID", "AWS_REGION", "NEON_API_HOST", "AWS_BRANCH"})
     void a_key_in_a_variable_where_none_belongs_is_neither_repeated_nor_sent(String variable) {
-        Cli.Result result = Cli.run(sandbox, Map.of(variable, sandbox.apiKey()), "create-branch");
+        Cli.Result result = create(Map.of(variable, sandbox.apiKey()));
         assertTrue(result.err().contains("' or its variable: it looks like a Neon API key; " + LIKE_A_KEY), result.err());
         assertRefused(result);
     }
@@ -211,9 +203,9 @@ class CommandLineTest {
     @Test
     void a_key_among_what_a_clean_up_is_to_do_is_neither_repeated_nor_sent() {
         for (String option : List.of("--keep", "--max-deletions")) {
-            assertRefused(Cli.run(sandbox, "cleanup-branches", option, sandbox.apiKey()));
+            assertRefused(cleanUp(option, sandbox.apiKey()));
         }
-        assertRefused(Cli.run(sandbox, "cleanup-branches", "--" + sandbox.apiKey()));
+        assertRefused(cleanUp("--" + sandbox.apiKey()));
     }
 
     @ParameterizedTest
@@ -223,8 +215,7 @@ class CommandLineTest {
         assertEquals(0, create("--dry-run").exitCode());
         sandbox.aws().secureString("/neon/api-key", space + sandbox.apiKey());
         assertEquals(0, create("--dry-run").exitCode());
-        assertEquals(0, Cli.create(sandbox, Map.of("NEON_API_KEY_PARAM", "", "NEON_API_KEY", space + sandbox.apiKey() + space), envFile,
-                "--dry-run").exitCode());
+        assertEquals(0, create(Map.of("NEON_API_KEY_PARAM", "", "NEON_API_KEY", space + sandbox.apiKey() + space), "--dry-run").exitCode());
     }
 
     @Test
@@ -256,7 +247,7 @@ class CommandLineTest {
             napi_0123456789ab | There is no such command.
             """)
     void a_misspelt_command_is_told_from_an_argument_too_many(String command, String sentence) {
-        Cli.Result result = Cli.run(sandbox, command);
+        Cli.Result result = run(command);
         assertEquals("neon-ci: " + sentence + " See 'neon-ci --help'.\n", result.err());
         assertRefused(result);
     }
@@ -271,8 +262,8 @@ class CommandLineTest {
 
     @Test
     void without_a_command_it_shows_the_usage() {
-        Cli.Result result = Cli.run(sandbox);
-        assertEquals(Cli.run(sandbox, "--help").out(), result.err());
+        Cli.Result result = run();
+        assertEquals(run("--help").out(), result.err());
         assertEquals("", result.out());
         assertEquals(2, result.exitCode());
     }
@@ -280,7 +271,7 @@ class CommandLineTest {
     @Test
     void help_goes_to_stdout_and_names_every_option_that_the_parser_knows() {
         for (String command : List.of("create-branch", "cleanup-branches")) {
-            Cli.Result help = Cli.run(sandbox, command, "--help");
+            Cli.Result help = run(command, "--help");
             assertEquals(0, help.exitCode());
             assertEquals("", help.err());
             NeonCi.commandLine(Map.of()).getSubcommands().get(command).getCommandSpec().options().stream()
@@ -291,36 +282,26 @@ class CommandLineTest {
 
     @Test
     void defaults_hold_when_the_option_is_left_out() {
-        Cli.Result help = Cli.run(sandbox, "create-branch", "--help");
+        Cli.Result help = run("create-branch", "--help");
         assertTrue(help.out().replaceAll("\\s+", " ").contains("Env file to write, repeatable. Default: .env."), help.out());
         Cli.Result plan = create("--dry-run");
-        assertTrue(plan.out().contains(" from 'production', and write the connection strings of role 'neondb_owner' and database 'neondb' to "
-                + envFile + ".\n"), plan.out());
+        assertTrue(plan.out().contains(" from 'production', and write the connection strings of role 'neondb_owner' and database"
+                + " 'neondb' to " + envFile + ".\n"), plan.out());
     }
 
     @Test
     void a_missing_parameter_is_named_with_the_place_and_the_next_step() {
         Cli.Result result = create("--api-key-param", "/nowhere");
-        assertTrue(result.err().matches("neon-ci: Could not read SSM parameter /nowhere in region eu-central-1: ParameterNotFound \\(request"
-                + " [0-9a-f-]+\\); check --api-key-param and --region, or store the key there with 'aws ssm put-parameter --type"
+        assertTrue(result.err().matches("neon-ci: Could not read SSM parameter /nowhere in region eu-central-1: ParameterNotFound"
+                + " \\(request [0-9a-f-]+\\); check --api-key-param and --region, or store the key there with 'aws ssm put-parameter --type"
                 + " SecureString --name NAME --value file://FILE', from a file that holds it alone\\.\n"), result.err());
-        assertFailed(result);
-    }
-
-    @Test
-    void a_denied_parameter_names_the_action_the_arn_and_the_role() {
-        sandbox.aws().deny("ssm:GetParameter");
-        Cli.Result result = create();
-        assertTrue(result.err().matches("neon-ci: Could not read SSM parameter /neon/api-key in region eu-central-1: AccessDeniedException"
-                + " \\(request [0-9a-f-]+\\); allow ssm:GetParameter on arn:aws:ssm:eu-central-1:ACCOUNT:parameter/neon/api-key in the Amplify"
-                + " app's service role\\.\n"), result.err());
         assertFailed(result);
     }
 
     @Test
     void a_denied_list_of_branches_names_the_action_the_arn_and_the_role() {
         sandbox.aws().deny("amplify:ListBranches");
-        Cli.Result result = Cli.run(sandbox, "cleanup-branches");
+        Cli.Result result = cleanUp();
         assertTrue(result.err().endsWith("; allow amplify:ListBranches on arn:aws:amplify:eu-central-1:ACCOUNT:apps/d1a2b3c4d5e6f7 and"
                 + " arn:aws:amplify:eu-central-1:ACCOUNT:apps/d1a2b3c4d5e6f7/branches/* in the"
                 + " Amplify app's service role.\n"), result.err());
@@ -339,8 +320,7 @@ class CommandLineTest {
 
     @Test
     void a_refused_key_is_named_by_where_it_came_from() {
-        Cli.Result result = Cli.run(sandbox, Map.of("NEON_API_KEY_PARAM", "", "NEON_API_KEY", "napi_wrong"), "create-branch", "--env-file",
-                envFile.toString());
+        Cli.Result result = create(Map.of("NEON_API_KEY_PARAM", "", "NEON_API_KEY", "napi_wrong"));
         assertTrue(result.err().matches("neon-ci: Could not list the branches of Neon project quiet-sandbox-12345678: Neon answered 401.*"
                 + " \\(request [0-9a-f-]+\\); check the API key in NEON_API_KEY\\.\n"), result.err());
         assertFailed(result);
@@ -363,10 +343,6 @@ class CommandLineTest {
         assertFailed(result);
     }
 
-    private Cli.Result create(String... more) {
-        return Cli.create(sandbox, envFile, more);
-    }
-
     /** The command line is wrong, so nothing was asked of anyone. */
     private void assertRefused(Cli.Result result) {
         assertEquals(2, result.exitCode());
@@ -379,6 +355,6 @@ class CommandLineTest {
         assertEquals(1, result.exitCode());
         assertEquals("", result.out());
         assertEquals(1, result.err().lines().count(), result.err());
-        assertFalse(sandbox.exchanges().stream().anyMatch(exchange -> !exchange.method().equals("GET") && exchange.path().startsWith("/api")));
+        assertEquals(List.of(), changes());
     }
 }

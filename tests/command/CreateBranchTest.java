@@ -1,5 +1,4 @@
-//SOURCES Cli.java
-//SOURCES ../sandbox/Shell.java
+//SOURCES InSandbox.java
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -21,34 +20,13 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** What {@code create-branch} does, seen from outside: its exit code, its output, the env file and the requests. */
-class CreateBranchTest {
-
-    @TempDir
-    Path folder;
-
-    private Path envFile;
-    private Sandbox sandbox;
-
-    @BeforeEach
-    void start() {
-        envFile = folder.resolve(".env");
-        sandbox = Sandbox.withoutPostgres();
-        sandbox.neon().operationsTake(Duration.ZERO);
-    }
-
-    @AfterEach
-    void stop() {
-        sandbox.close();
-    }
+class CreateBranchTest extends InSandbox {
 
     @Test
     void makes_the_branch_and_writes_its_connection_strings() throws IOException {
@@ -90,7 +68,7 @@ class CreateBranchTest {
     @ParameterizedTest
     @CsvSource({"022, rw-r--r--", "077, rw-------"})
     void a_new_file_gets_the_mode_that_the_umask_leaves(String umask, String mode) throws IOException {
-        String command = "umask " + umask + " && '" + String.join("' '", Shell.java("create-branch")) + "'";
+        String command = "umask " + umask + " && " + Shell.quoted(Shell.java("create-branch"));
         Shell.Result result = Shell.run(folder, sandbox.environment(), "/bin/sh", "-c", command);
         assertEquals(0, result.exitCode(), result.err());
         assertEquals(mode, PosixFilePermissions.toString(Files.getPosixFilePermissions(envFile)));
@@ -108,7 +86,7 @@ class CreateBranchTest {
     void uses_the_branch_that_another_build_made_meanwhile() {
         sandbox.when("POST", "/branches$", () -> sandbox.neon().add(Cli.BRANCH));
         assertEquals(0, create().exitCode());
-        assertEquals(List.of("409"), statuses("POST"));
+        assertEquals(List.of(409), statuses("POST", ""));
         assertEquals(2, sandbox.neon().branches().size());
     }
 
@@ -116,7 +94,7 @@ class CreateBranchTest {
     void uses_the_branch_that_was_made_though_the_answer_was_lost() {
         sandbox.fail("POST", "/branches$", 1, Fault.resetAfter());
         assertEquals(0, create().exitCode());
-        assertEquals(List.of("0"), statuses("POST"));
+        assertEquals(List.of(0), statuses("POST", ""));
         assertEquals(2, sandbox.neon().branches().size());
     }
 
@@ -124,7 +102,7 @@ class CreateBranchTest {
     void asks_for_no_connection_string_without_the_branch() {
         create();
         create();
-        List<Exchange> asked = sandbox.exchanges().stream().filter(exchange -> exchange.path().endsWith("/connection_uri")).toList();
+        List<Exchange> asked = requests("GET", "/connection_uri$");
         assertEquals(4, asked.size());
         asked.forEach(exchange -> assertEquals(id(), exchange.query().get("branch_id")));
     }
@@ -187,7 +165,7 @@ class CreateBranchTest {
         SandboxBranch made = sandbox.neon().add(Cli.BRANCH).state("init");
         sandbox.when("GET", "/branches/br-[^/]*$", () -> made.state(null));
         assertEquals(0, create().exitCode());
-        assertEquals(1, sandbox.exchanges().stream().filter(exchange -> exchange.path().matches(".*/branches/[^/]+")).count());
+        assertEquals(1, requests("GET", "/branches/[^/]+$").size());
     }
 
     @Test
@@ -256,7 +234,7 @@ class CreateBranchTest {
         Instant second = Instant.parse(report.at("/branch/expires_at").asText());
         assertFalse(second.isBefore(before.plus(Duration.ofDays(7)).minusSeconds(1)));
         assertEquals(second, sandbox.neon().branch(Cli.BRANCH).expiresAt);
-        assertEquals(List.of("200"), statuses("PATCH"));
+        assertEquals(List.of(200), statuses("PATCH", ""));
         assertTrue(Cli.json(create("--output", "json").out()).at("/branch/expires_at").isNull());
         assertEquals(null, sandbox.neon().branch(Cli.BRANCH).expiresAt);
     }
@@ -287,16 +265,16 @@ class CreateBranchTest {
     @Test
     void resets_the_branch_only_when_told() {
         create();
-        assertEquals(List.of("201"), statuses("POST"));
+        assertEquals(List.of(201), statuses("POST", ""));
         Cli.Result reset = create("--reset");
-        assertEquals(List.of("201", "200"), statuses("POST"));
+        assertEquals(List.of(201, 200), statuses("POST", ""));
         assertEquals("""
                 Reusing Neon branch 'd1a2b3c4d5e6f7-feature/login' (%s), made from 'production'.
                 Reset it to the current state of 'production'; its own data is gone.
                 Wrote DATABASE_URL and DATABASE_URL_UNPOOLED to %s.
                 """.formatted(id(), envFile), reset.out());
         create("--branch-name", "other", "--reset");
-        assertEquals(List.of("201", "200", "201"), statuses("POST"));
+        assertEquals(List.of(201, 200, 201), statuses("POST", ""));
     }
 
     @ParameterizedTest(name = "{0} --role-name {1}: {2}")
@@ -364,7 +342,7 @@ class CreateBranchTest {
             assertEquals("Would " + doing + " Neon branch '" + Cli.BRANCH + "' (" + id() + "), and write the connection strings of"
                     + " role 'neondb_owner' and database 'neondb' to " + envFile + ".\n", again.out());
         }
-        assertEquals(List.of("201"), statuses("POST"));
+        assertEquals(List.of(201), statuses("POST", ""));
     }
 
     @Test
@@ -444,8 +422,7 @@ class CreateBranchTest {
         sandbox.fail("POST", "/branches$", 1, Fault.status(429, "", Map.of("Retry-After",
                 isDate ? later.format(DateTimeFormatter.RFC_1123_DATE_TIME) : "1")));
         assertEquals(0, create().exitCode());
-        List<Exchange> posts = sandbox.exchanges().stream()
-                .filter(exchange -> exchange.method().equals("POST") && exchange.path().endsWith("/branches")).toList();
+        List<Exchange> posts = requests("POST", "/branches$");
         assertEquals(2, posts.size());
         if (isDate) {
             assertFalse(Instant.now().isBefore(later.toInstant()));
@@ -462,23 +439,7 @@ class CreateBranchTest {
         assertTrue(result.err().matches("neon-ci: Could not create Neon branch '" + Cli.BRANCH + "' in project .*: Neon answered " + status
                 + " .*; " + way + "\\.\n"), result.err());
         assertEquals(1, result.exitCode());
-        assertEquals(List.of("" + status), statuses("POST"));
-    }
-
-    @Test
-    void says_what_it_waits_for_while_the_project_is_locked() {
-        sandbox.fail("POST", "/branches$", 1, Fault.status(423, "{}", Map.of("Retry-After", "2")));
-        Cli.Result result = create();
-        assertTrue(result.err().matches("Neon is at work on this project \\(423\\); trying again in \\d\\.\\d s\\.\n"), result.err());
-        assertEquals(0, result.exitCode());
-    }
-
-    private Cli.Result create(String... more) {
-        return create(Map.of(), more);
-    }
-
-    private Cli.Result create(Map<String, String> changes, String... more) {
-        return Cli.create(sandbox, changes, envFile, more);
+        assertEquals(List.of(status), statuses("POST", ""));
     }
 
     private String id() {
@@ -487,8 +448,7 @@ class CreateBranchTest {
 
     /** Returns the last connection string that Neon gave out, pooled or direct. */
     private String handedOut(boolean pooled) {
-        return sandbox.exchanges().stream()
-                .filter(exchange -> exchange.path().endsWith("/connection_uri") && exchange.query().get("pooled").equals("" + pooled))
+        return requests("GET", "/connection_uri$").stream().filter(exchange -> exchange.query().get("pooled").equals("" + pooled))
                 .map(exchange -> Cli.json(exchange.responseBody()).path("uri").asText())
                 .reduce((first, second) -> second).orElseThrow();
     }
@@ -503,14 +463,7 @@ class CreateBranchTest {
     }
 
     private JsonNode createRequest() {
-        return Cli.json(sandbox.exchanges().stream()
-                .filter(exchange -> exchange.method().equals("POST") && exchange.path().endsWith("/branches")).findFirst().orElseThrow().requestBody());
-    }
-
-    /** Returns the status of each request to Neon with this method. */
-    private List<String> statuses(String method) {
-        return sandbox.exchanges().stream().filter(exchange -> exchange.method().equals(method) && exchange.path().startsWith("/api/"))
-                .map(exchange -> String.valueOf(exchange.status())).toList();
+        return Cli.json(requests("POST", "/branches$").get(0).requestBody());
     }
 
     private static String sorted(JsonNode object) {

@@ -1,16 +1,12 @@
-//SOURCES Cli.java
-//SOURCES ../sandbox/Shell.java
+//SOURCES InSandbox.java
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
-import java.nio.file.Path;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -18,15 +14,12 @@ import org.junit.jupiter.params.provider.ValueSource;
  * Where the locale is not UTF-8, Java reads what is not ASCII as question marks: two branches would share a database, and a branch that
  * is to be kept would be deleted.
  */
-class LocaleTest {
+class LocaleTest extends InSandbox {
 
     /** The bytes of two characters, as a shell's printf writes them whatever its own locale is. */
     private static final String TWO_CHARACTERS = "$(printf '\\346\\227\\245\\346\\234\\254')";
 
     private static final String SINGLE_BYTES = "de_DE.ISO-8859-1";
-
-    @TempDir
-    Path folder;
 
     @ParameterizedTest
     @ValueSource(strings = {
@@ -36,9 +29,7 @@ class LocaleTest {
             "java create-branch --env-file " + TWO_CHARACTERS,
             "java cleanup-branches --keep " + TWO_CHARACTERS})
     void what_the_locale_cannot_read_is_refused(String command) {
-        try (Sandbox sandbox = Sandbox.withoutPostgres()) {
-            assertRefused(sandbox, run(sandbox, "C", command));
-        }
+        assertRefused(run("C", command));
     }
 
     /** There Java reads two characters as six others, and nothing shows that they are wrong. */
@@ -46,13 +37,11 @@ class LocaleTest {
     void nothing_beyond_ascii_is_taken_in_a_locale_of_single_bytes() {
         assumeTrue(Shell.run(folder, Map.of(), "/bin/sh", "-c", "localedef -f ISO-8859-1 -i de_DE ./" + SINGLE_BYTES).exitCode() == 0,
                 "there is no localedef to make such a locale with");
-        try (Sandbox sandbox = Sandbox.withoutPostgres()) {
-            assertRefused(sandbox, run(sandbox, SINGLE_BYTES, "AWS_BRANCH=" + TWO_CHARACTERS + " java create-branch"));
-            assertRefused(sandbox, run(sandbox, SINGLE_BYTES, "java cleanup-branches --keep " + TWO_CHARACTERS));
-        }
+        assertRefused(run(SINGLE_BYTES, "AWS_BRANCH=" + TWO_CHARACTERS + " java create-branch"));
+        assertRefused(run(SINGLE_BYTES, "java cleanup-branches --keep " + TWO_CHARACTERS));
     }
 
-    private static void assertRefused(Sandbox sandbox, Shell.Result result) {
+    private void assertRefused(Shell.Result result) {
         assertTrue(result.err().matches("neon-ci: Invalid value for option '--[a-z-]+': it holds a character that this locale cannot"
                 + " read; run again with LC_ALL=C\\.UTF-8\\. See 'neon-ci [a-z-]+ --help'\\.\n"), result.err());
         assertEquals(2, result.exitCode());
@@ -61,28 +50,23 @@ class LocaleTest {
 
     @Test
     void a_utf_8_locale_reads_everything() {
-        try (Sandbox sandbox = Sandbox.withoutPostgres()) {
-            Shell.Result result = run(sandbox, "C.UTF-8", "AWS_BRANCH=" + TWO_CHARACTERS + " java create-branch");
-            assertEquals(0, result.exitCode(), result.err());
-            assertTrue(sandbox.neon().hasBranch(SandboxAws.APP_ID + "-\u65e5\u672c"));
-        }
+        Shell.Result result = run("C.UTF-8", "AWS_BRANCH=" + TWO_CHARACTERS + " java create-branch");
+        assertEquals(0, result.exitCode(), result.err());
+        assertTrue(sandbox.neon().hasBranch(SandboxAws.APP_ID + "-\u65e5\u672c"));
     }
 
     @Test
     void a_question_mark_is_a_glob_where_the_locale_is_utf_8() {
-        try (Sandbox sandbox = Sandbox.withoutPostgres()) {
-            sandbox.neon().add(SandboxAws.APP_ID + "-v1");
-            assertEquals(0, run(sandbox, "C.UTF-8", "java cleanup-branches --keep 'v?'").exitCode());
-            assertTrue(sandbox.neon().hasBranch(SandboxAws.APP_ID + "-v1"));
-        }
+        sandbox.neon().add(SandboxAws.APP_ID + "-v1");
+        assertEquals(0, run("C.UTF-8", "java cleanup-branches --keep 'v?'").exitCode());
+        assertTrue(sandbox.neon().hasBranch(SandboxAws.APP_ID + "-v1"));
     }
 
-    private Shell.Result run(Sandbox sandbox, String locale, String command) {
-        Map<String, String> environment = new HashMap<>(sandbox.environment());
-        environment.put("LC_ALL", locale);
+    private Shell.Result run(String locale, String command) {
+        Map<String, String> environment = sandbox.environment(Map.of("LC_ALL", locale));
         if (locale.equals(SINGLE_BYTES)) {
             environment.put("LOCPATH", folder.toString());
         }
-        return Shell.run(folder, environment, "/bin/sh", "-c", command.replace("java ", "'" + String.join("' '", Shell.java()) + "' "));
+        return Shell.run(folder, environment, "/bin/sh", "-c", command.replace("java ", Shell.quoted(Shell.java()) + " "));
     }
 }

@@ -1,4 +1,4 @@
-//SOURCES Cli.java
+//SOURCES InSandbox.java
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -11,50 +11,36 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
-import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** What {@code create-branch --masking-rules} does: nobody is handed a branch that may hold unmasked rows. */
-class MaskedBranchTest {
+class MaskedBranchTest extends InSandbox {
 
     private static final String OLD = "DATABASE_URL=old\n";
-    private static final String RULES = """
-            [{"database_name":"neondb","schema_name":"public","table_name":"users","column_name":"email",\
-            "masking_function":"anon.fake_email()"},\
-            {"database_name":"neondb","schema_name":"public","table_name":"users","column_name":"name","masking_value":"'nobody'"}]""";
 
-    @TempDir
-    Path folder;
-
-    private Path envFile;
     private Path rules;
-    private Sandbox sandbox;
 
     @BeforeEach
     void start() throws IOException {
-        envFile = Files.writeString(folder.resolve(".env"), OLD);
-        rules = Files.writeString(folder.resolve("rules.json"), RULES);
-        sandbox = Sandbox.withoutPostgres();
-        sandbox.neon().operationsTake(Duration.ZERO);
+        Files.writeString(envFile, OLD);
+        rules = rules();
         sandbox.neon().maskingTakes(Duration.ZERO, 2);
     }
 
     @AfterEach
-    void stop() {
+    void was_asked_for_no_connection_string_before_the_masking() {
         // Whatever a test did: no connection string was asked for before Neon had called the branch masked.
         boolean isMasked = false;
         for (Exchange exchange : sandbox.exchanges()) {
             isMasked |= exchange.responseBody().contains("\"state\":\"anonymized\"");
             assertTrue(isMasked || !exchange.path().endsWith("/connection_uri"), sandbox.exchanges()::toString);
         }
-        sandbox.close();
     }
 
     @Test
@@ -69,8 +55,8 @@ class MaskedBranchTest {
         assertEquals("", result.err());
         assertEquals(Cli.written(sandbox, Cli.BRANCH), Files.readString(envFile));
 
-        JsonNode request = Cli.json(exchange("POST", "/branch_anonymized").requestBody());
-        assertEquals(RULES, request.path("masking_rules").toString());
+        JsonNode request = Cli.json(requests("POST", "/branch_anonymized$").get(0).requestBody());
+        assertEquals(Cli.RULES, request.path("masking_rules").toString());
         assertTrue(request.path("start_anonymization").asBoolean());
         assertEquals("feature/login", branch().annotation.get("amplify-branch"));
         assertEquals(staging, branch().parentId);
@@ -97,7 +83,8 @@ class MaskedBranchTest {
         Cli.Result result = create("--wait", "4s");
         assertTrue(result.err().matches("""
                 (Waiting for Neon branch 'd1a2b3c4d5e6f7-feature/login' to be masked: it is created, Preparing the branch\\.
-                )+neon-ci: Neon branch 'd1a2b3c4d5e6f7-feature/login' is not masked yet \\(it is created, Preparing the branch\\); run again, \
+                )+neon-ci: Neon branch 'd1a2b3c4d5e6f7-feature/login' is not masked yet \\(it is created, Preparing the branch\\); run \
+                again, \
                 which goes on with the same branch, or give it longer with --wait\\.
                 """), result.err());
         assertRefused(result);
@@ -108,7 +95,7 @@ class MaskedBranchTest {
 
     @Test
     void a_run_goes_on_with_a_branch_that_another_is_having_masked() {
-        mask(RULES, true);
+        Cli.addMasked(sandbox, Cli.RULES, true);
         assertEquals(0, create().exitCode());
         assertEquals(List.of(), requests("POST", ""));
     }
@@ -126,7 +113,7 @@ class MaskedBranchTest {
             assertRefused(failed);
             assertEquals(begun, requests("POST", "/anonymize$").size());
         }
-        Files.writeString(rules, RULES.replace("email", "mail"));
+        Files.writeString(rules, Cli.RULES.replace("email", "mail"));
         Cli.Result mended = create();
         assertEquals(0, mended.exitCode(), mended.err());
         assertTrue(mended.out().contains("Masking it by " + rules + ", since it is not masked yet.\nIt is masked: "), mended.out());
@@ -149,28 +136,28 @@ class MaskedBranchTest {
 
     @Test
     void a_branch_that_was_left_before_its_masking_is_masked_by_the_rules_of_the_file() {
-        mask("[]", false).state = "initialized";
+        Cli.addMasked(sandbox, "[]", false).state = "initialized";
         assertEquals(0, create().exitCode());
         assertEquals(2, branch().masking.rules.size());
     }
 
     @Test
     void a_branch_is_masked_anew_when_the_file_has_a_column_that_it_has_no_rule_for() {
-        mask(RULES.replace("\"name\"", "\"phone\""), true).state = "anonymized";
+        Cli.addMasked(sandbox, Cli.RULES.replace("\"name\"", "\"phone\""), true).state = "anonymized";
         Cli.Result result = create();
         assertTrue(result.out().contains("\nMasking it by " + rules + ", since its own rules are for fewer columns.\n"), result.out());
-        assertEquals(List.of(200), requests("POST", "/anonymize$"));
+        assertEquals(List.of(200), statuses("POST", "/anonymize$"));
         assertEquals("name", branch().masking.rules.get(1).column());
     }
 
     @ParameterizedTest
     @ValueSource(strings = {"PATCH /masking_rules$", "POST /anonymize$"})
     void a_masking_that_another_build_begins_first_is_waited_for(String request) {
-        SandboxMasking masking = mask(RULES, false);
+        SandboxMasking masking = Cli.addMasked(sandbox, Cli.RULES, false);
         masking.state = "error";
         sandbox.when(request.split(" ")[0], request.split(" ")[1], masking::begin);
         assertEquals(0, create().exitCode());
-        assertTrue(requests("PATCH|POST", "").contains(422));
+        assertTrue(statuses("PATCH|POST", "").contains(422));
     }
 
     @ParameterizedTest
@@ -198,7 +185,7 @@ class MaskedBranchTest {
 
     @Test
     void takes_no_answer_but_neons_own_for_the_word_that_a_branch_is_not_masked() throws IOException {
-        mask(RULES, true);
+        Cli.addMasked(sandbox, Cli.RULES, true);
         sandbox.fail("GET", "/anonymized_status$", -1, Fault.status(404, "<html>", Map.of("Content-Type", "text/html")));
         for (String option : List.of("--masking-rules=" + rules, "--verbose")) {
             Cli.Result result = Cli.create(sandbox, envFile, option);
@@ -211,7 +198,7 @@ class MaskedBranchTest {
     @ParameterizedTest
     @ValueSource(strings = {"--masking-rules=rules", "--verbose"})
     void hands_out_no_branch_whose_masking_is_in_a_state_that_is_not_known(String option) throws IOException {
-        mask(RULES, true).state = "paused";
+        Cli.addMasked(sandbox, Cli.RULES, true).state = "paused";
         Cli.Result result = Cli.create(sandbox, envFile, option.replace("=rules", "=" + rules), "--wait", "1s");
         assertTrue(result.err().contains("is not masked yet (it is paused, "), result.err());
         assertRefused(result);
@@ -219,7 +206,7 @@ class MaskedBranchTest {
 
     @Test
     void a_run_without_the_option_waits_for_a_branch_that_is_being_masked_and_asks_nothing_about_others() {
-        mask(RULES, true);
+        Cli.addMasked(sandbox, Cli.RULES, true);
         assertEquals(0, Cli.create(sandbox, envFile).exitCode());
         assertEquals("anonymized", branch().masking.state);
         int asked = requests("GET", "/anonymized_status$").size();
@@ -230,7 +217,7 @@ class MaskedBranchTest {
 
     @Test
     void a_run_without_the_option_does_not_hand_out_what_could_not_be_masked() throws IOException {
-        mask(RULES, false).state = "error";
+        Cli.addMasked(sandbox, Cli.RULES, false).state = "error";
         Cli.Result result = Cli.create(sandbox, envFile);
         assertTrue(result.err().startsWith("neon-ci: Neon could not mask branch '"), result.err());
         assertRefused(result);
@@ -240,12 +227,12 @@ class MaskedBranchTest {
     @ParameterizedTest
     @ValueSource(booleans = {true, false})
     void says_that_a_masked_branch_cannot_be_reset_before_it_asks(boolean hasRules) throws IOException {
-        mask(RULES, true).state = "anonymized";
+        Cli.addMasked(sandbox, Cli.RULES, true).state = "anonymized";
         Cli.Result result = Cli.create(sandbox, envFile, hasRules ? "--masking-rules=" + rules : "--verbose", "--reset");
         assertTrue(result.err().endsWith("neon-ci: Could not reset Neon branch '" + Cli.BRANCH + "': it cannot be reset, as no masked"
                 + " branch can; delete it in the Neon Console, and the next run makes it anew, or run without --reset.\n"), result.err());
         assertRefused(result);
-        assertEquals(1, sandbox.exchanges().stream().filter(exchange -> exchange.path().startsWith("/api/")).count());
+        assertEquals(1, requests(".*", "").size());
     }
 
     @ParameterizedTest
@@ -259,7 +246,7 @@ class MaskedBranchTest {
 
     @Test
     void a_branch_that_must_not_be_lost_is_not_reset_though_it_is_masked() {
-        mask(RULES, true).state = "anonymized";
+        Cli.addMasked(sandbox, Cli.RULES, true).state = "anonymized";
         sandbox.neon().rename(Cli.BRANCH, SandboxAws.APP_ID + "-main");
         Cli.Result result = create("--branch-name", "main", "--reset");
         assertEquals(0, result.exitCode(), result.err());
@@ -272,7 +259,7 @@ class MaskedBranchTest {
         Cli.Result result = create("--branch-name", "main", "--production-branch", "main");
         assertEquals(0, result.exitCode(), result.err());
         assertEquals(Cli.written(sandbox, "production"), Files.readString(envFile));
-        assertEquals(List.of(), requests("POST|PATCH", ""));
+        assertEquals(List.of(), changes());
         // Its connection strings are the only ones that are asked for without a masking.
         sandbox.forgetExchanges();
     }
@@ -301,23 +288,15 @@ class MaskedBranchTest {
     void a_dry_run_says_that_it_would_mask_and_does_not() {
         String created = create("--dry-run").out();
         assertTrue(created.startsWith("Would create Neon branch '" + Cli.BRANCH + "' from 'production', mask it, and write the "), created);
-        mask(RULES, false).state = "error";
+        Cli.addMasked(sandbox, Cli.RULES, false).state = "error";
         String reused = create("--dry-run").out();
         assertTrue(reused.startsWith("Would reuse Neon branch '" + Cli.BRANCH + "' (" + branch().id + "), and write the "), reused);
-        assertEquals(List.of(), requests("POST|PATCH", ""));
+        assertEquals(List.of(), changes());
     }
 
-    private Cli.Result create(String... more) {
-        return Cli.create(sandbox, envFile,
-                Stream.concat(Stream.of("--masking-rules", rules.toString()), Stream.of(more)).toArray(String[]::new));
-    }
-
-    /** Adds the build's branch as an anonymised one, as another run would have. */
-    private SandboxMasking mask(String rules, boolean isWanted) {
-        SandboxBranch branch = sandbox.neon().add(Cli.BRANCH);
-        branch.masking = new SandboxMasking(sandbox.neon(), branch,
-                Cli.json(rules).valueStream().map(SandboxMasking.Rule::of).toList(), isWanted);
-        return branch.masking;
+    @Override
+    Cli.Result create(Map<String, String> changes, String... more) {
+        return super.create(changes, Stream.concat(Stream.of("--masking-rules", rules.toString()), Stream.of(more)).toArray(String[]::new));
     }
 
     private SandboxBranch branch() {
@@ -328,17 +307,7 @@ class MaskedBranchTest {
         assertEquals(1, result.exitCode());
         assertEquals(OLD, Files.readString(envFile));
         assertFalse(result.out().contains("Wrote"), result.out());
-        assertTrue(sandbox.exchanges().stream().noneMatch(exchange -> exchange.path().endsWith("/connection_uri")));
+        assertEquals(List.of(), requests("GET", "/connection_uri$"));
     }
 
-    private Exchange exchange(String method, String path) {
-        return sandbox.exchanges().stream()
-                .filter(exchange -> exchange.method().equals(method) && exchange.path().endsWith(path)).findFirst().orElseThrow();
-    }
-
-    /** Returns the status of each request to Neon with one of these methods and such a path. */
-    private List<Integer> requests(String methods, String path) {
-        return sandbox.exchanges().stream().filter(exchange -> exchange.method().matches(methods) && exchange.path().startsWith("/api/")
-                && Pattern.compile(path).matcher(exchange.path()).find()).map(Exchange::status).toList();
-    }
 }

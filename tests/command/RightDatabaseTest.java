@@ -1,4 +1,4 @@
-//SOURCES Cli.java
+//SOURCES InSandbox.java
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -7,42 +7,25 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.fasterxml.jackson.databind.JsonNode;
 import java.io.IOException;
 import java.nio.file.Files;
-import java.nio.file.Path;
-import java.time.Duration;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** What is written is what the app will read, and is the database that is meant: production's for production, the branch's for all others. */
-class RightDatabaseTest {
+/** What is written is what the app will read, and is the database that is meant: production's for production, its own for all else. */
+class RightDatabaseTest extends InSandbox {
 
     private static final String OLD = "A=1\n";
     private static final String OTHER = "postgresql://neondb_owner:other@ep-other.aws.neon.invalid/neondb";
 
-    @TempDir
-    Path folder;
-
-    private Path envFile;
-    private Sandbox sandbox;
-
     @BeforeEach
     void start() throws IOException {
-        envFile = Files.writeString(folder.resolve(".env"), OLD);
-        sandbox = Sandbox.withoutPostgres();
-        sandbox.neon().operationsTake(Duration.ZERO);
-    }
-
-    @AfterEach
-    void stop() {
-        sandbox.close();
+        Files.writeString(envFile, OLD);
     }
 
     @Test
@@ -54,7 +37,7 @@ class RightDatabaseTest {
                 Wrote DATABASE_URL and DATABASE_URL_UNPOOLED to %s.
                 """.formatted(sandbox.neon().branch("production").id, envFile), result.out());
         assertEquals(OLD + Cli.written(sandbox, "production"), Files.readString(envFile));
-        assertOnlyRead();
+        assertEquals(List.of(), changes());
 
         JsonNode report = Cli.json(create("--production-branch", "feature/login", "--output", "json").out()).path("branch");
         assertEquals("production", report.path("name").asText());
@@ -67,7 +50,7 @@ class RightDatabaseTest {
         sandbox.neon().add("staging");
         assertEquals(0, create("--production-branch", "feature/login", "--parent-branch", "staging").exitCode());
         assertEquals(OLD + Cli.written(sandbox, "staging"), Files.readString(envFile));
-        assertOnlyRead();
+        assertEquals(List.of(), changes());
     }
 
     @Test
@@ -82,9 +65,9 @@ class RightDatabaseTest {
     @Test
     void the_production_branch_gets_no_compute_made() throws IOException {
         sandbox.neon().branch("production").withoutCompute();
-        assertRefused(create("--production-branch", "feature/login"), "Neon branch 'production' has no read-write compute to connect to; give"
-                + " it one in the Neon Console, or run again.");
-        assertOnlyRead();
+        assertRefused(create("--production-branch", "feature/login"), "Neon branch 'production' has no read-write compute to connect to;"
+                + " give it one in the Neon Console, or run again.");
+        assertEquals(List.of(), changes());
     }
 
     @ParameterizedTest(name = "{0}, {1}")
@@ -98,25 +81,26 @@ class RightDatabaseTest {
             sandbox.neon().add(Cli.BRANCH).withoutCompute();
         }
         String line = run.replace("production", "--production-branch feature/login").replaceFirst("^(new|reused|bare) ?", "");
-        Cli.Result result = Cli.create(sandbox, Map.of(variable, OTHER), envFile, line.isEmpty() ? new String[0] : line.split(" "));
-        assertRefused(result, "The variable " + variable + " is set to something else than this branch's connection string, and the app would"
-                + " read it instead of the env file; remove it from the Amplify console's variables, or 'unset " + variable
+        Cli.Result result = create(Map.of(variable, OTHER), line.isEmpty() ? new String[0] : line.split(" "));
+        assertRefused(result, "The variable " + variable + " is set to something else than this branch's connection string, and the app"
+                + " would read it instead of the env file; remove it from the Amplify console's variables, or 'unset " + variable
                 + "' before this command.");
         assertFalse(result.out().contains("other") || result.err().contains("ep-other"), "the value is shown");
-        assertOnlyRead();
+        assertEquals(List.of(), changes());
     }
 
     @Test
     void a_variable_that_holds_what_is_written_or_nothing_is_no_conflict() {
-        assertEquals(0, Cli.create(sandbox, Map.of("DATABASE_URL", " ", "DATABASE_URL_UNPOOLED", ""), envFile).exitCode());
+        assertEquals(0, create(Map.of("DATABASE_URL", " ", "DATABASE_URL_UNPOOLED", "")).exitCode());
         Map<String, String> sourced = new HashMap<>();
-        Cli.written(sandbox, Cli.BRANCH).lines().forEach(line -> sourced.put(line.split("=", 2)[0], line.split("=", 2)[1].replace("\"", "")));
+        Cli.written(sandbox, Cli.BRANCH).lines().map(line -> line.replace("\"", "").split("=", 2))
+                .forEach(entry -> sourced.put(entry[0], entry[1]));
         for (String more : List.of("--verbose", "--dry-run", "--reset")) {
-            assertEquals(0, Cli.create(sandbox, sourced, envFile, more).exitCode(), more);
+            assertEquals(0, create(sourced, more).exitCode(), more);
         }
         sandbox.neon().roles(Cli.BRANCH, "neondb_owner");
-        assertEquals(1, Cli.create(sandbox, sourced, envFile).exitCode(), "a string with an older password");
-        assertEquals(0, Cli.create(sandbox, sourced, envFile, "--env-var", "PG_URL").exitCode(), "another name is written");
+        assertEquals(1, create(sourced).exitCode(), "a string with an older password");
+        assertEquals(0, create(sourced, "--env-var", "PG_URL").exitCode(), "another name is written");
     }
 
     @ParameterizedTest
@@ -132,7 +116,8 @@ class RightDatabaseTest {
             .env.ci    | .env.production       | DATABASE_URL=x            |
             .env.production.local | .env.local | DATABASE_URL=x            |
             """)
-    void a_file_that_would_win_is_refused_before_anything_is_asked(String written, String other, String content, String key) throws IOException {
+    void a_file_that_would_win_is_refused_before_anything_is_asked(String written, String other, String content, String key)
+            throws IOException {
         Files.writeString(folder.resolve(other), content + "\n");
         Cli.Result result = Cli.create(sandbox, folder.resolve(written));
         if (key == null) {
@@ -160,10 +145,10 @@ class RightDatabaseTest {
     void a_branch_is_reset_to_the_parent_that_is_named() {
         sandbox.neon().add("staging");
         sandbox.neon().add(Cli.BRANCH);
-        assertTrue(create("--parent-branch", "staging").out().contains(", made from 'production', not from 'staging'; --reset would bring it"
-                + " there.\n"));
+        assertTrue(create("--parent-branch", "staging").out().contains(", made from 'production', not from 'staging'; --reset would bring"
+                + " it there.\n"));
         assertTrue(create("--parent-branch", "staging", "--reset").out().contains("\nReset it to the current state of 'staging';"));
-        assertEquals(sandbox.neon().branch("staging").id, Cli.json(restore().requestBody()).path("source_branch_id").asText());
+        assertEquals("staging", restoredFrom());
     }
 
     @Test
@@ -171,15 +156,15 @@ class RightDatabaseTest {
         sandbox.neon().add(Cli.BRANCH);
         sandbox.neon().restoreInstantly("production");
         assertTrue(create("--parent-branch", "production", "--reset").out().contains("\nReset it to the current state of 'production';"));
-        assertEquals(sandbox.neon().branch("production").id, Cli.json(restore().requestBody()).path("source_branch_id").asText());
+        assertEquals("production", restoredFrom());
     }
 
     @Test
     void a_parent_that_is_not_there_is_an_error_on_reuse_too() throws IOException {
         sandbox.neon().add(Cli.BRANCH);
-        assertRefused(create("--parent-branch", "stagin"), "Neon project quiet-sandbox-12345678 has no branch 'stagin' to branch from; check"
-                + " --parent-branch and --neon-project-id.");
-        assertOnlyRead();
+        assertRefused(create("--parent-branch", "stagin"), "Neon project quiet-sandbox-12345678 has no branch 'stagin' to branch from;"
+                + " check --parent-branch and --neon-project-id.");
+        assertEquals(List.of(), changes());
     }
 
     @ParameterizedTest
@@ -194,7 +179,8 @@ class RightDatabaseTest {
     /** The lie is put together from the true string: user, password, host and database stand for themselves. */
     @ParameterizedTest(name = "{0}")
     @CsvSource(delimiter = '|', textBlock = """
-            another branch's host   | USER:PASSWORD@ep-other.c-3.eu-central-1.aws.neon.invalid/DATABASE | leads to another host than the branch's own compute
+            another branch's host   | USER:PASSWORD@ep-other.c-3.eu-central-1.aws.neon.invalid/DATABASE \
+                | leads to another host than the branch's own compute
             the host in front       | USER:PASSWORD@HOST.evil.example/DATABASE | leads to another host than the branch's own compute
             a password with a host  | USER:x@HOST/DATABASE@evil.example/DATABASE | leads to another host than the branch's own compute
             another role            | admin:PASSWORD@HOST/DATABASE  | is for another role than 'neondb_owner'
@@ -210,7 +196,8 @@ class RightDatabaseTest {
                 .replace("DATABASE", "neondb") + "?sslmode=require";
         sandbox.fail("GET", "/connection_uri\\?pooled=false$", -1, Fault.status(200, "{\"uri\":\"" + uri + "\"}", Map.of()));
         Cli.Result result = create();
-        assertTrue(result.err().matches("neon-ci: Could not get the connection string of Neon branch br-[a-z0-9-]+: Neon's answer \\Q" + objection
+        assertTrue(result.err().matches("neon-ci: Could not get the connection string of Neon branch br-[a-z0-9-]+: Neon's answer \\Q"
+                + objection
                 + "\\E[^\n]*; check --api-host and any proxy, or run again later\\.\n"), result.err());
         assertEquals(1, result.exitCode());
         assertEquals(OLD, Files.readString(envFile));
@@ -220,7 +207,7 @@ class RightDatabaseTest {
     void the_pooled_string_is_no_direct_one_and_the_other_way_round() throws IOException {
         sandbox.neon().add(Cli.BRANCH);
         for (String pooled : List.of("true", "false")) {
-            String other = Cli.written(sandbox, Cli.BRANCH).lines().toList().get(pooled.equals("true") ? 1 : 0).replaceAll("^[^\"]*\"|\"$", "");
+            String other = Cli.written(sandbox, Cli.BRANCH).split("\"")[pooled.equals("true") ? 3 : 1];
             sandbox.failNoMore();
             sandbox.fail("GET", "/connection_uri\\?pooled=" + pooled + "$", -1, Fault.status(200, "{\"uri\":\"" + other + "\"}", Map.of()));
             assertEquals(1, create().exitCode(), pooled);
@@ -239,18 +226,18 @@ class RightDatabaseTest {
     void a_branch_with_data_is_not_handed_out_as_one_without() throws IOException {
         sandbox.neon().add(Cli.BRANCH);
         for (String more : List.of("--verbose", "--reset", "--dry-run")) {
-            assertRefused(create("--schema-only", more), "Neon branch '" + Cli.BRANCH + "' holds its parent's data, since it was made without"
-                    + " --schema-only; delete it in the Neon Console, and the next run makes it anew.");
+            assertRefused(create("--schema-only", more), "Neon branch '" + Cli.BRANCH + "' holds its parent's data, since it was made"
+                    + " without --schema-only; delete it in the Neon Console, and the next run makes it anew.");
         }
-        assertEquals(0, sandbox.exchanges().stream().filter(exchange -> exchange.method().equals("POST") && exchange.path().startsWith("/api")).count());
+        assertEquals(List.of(), changes());
     }
 
     @Test
     void a_suspend_timeout_that_a_reused_compute_does_not_have_is_said() {
         create("--suspend-timeout", "120");
         assertFalse(create("--suspend-timeout", "120").out().contains("suspend"));
-        assertTrue(create("--suspend-timeout", "60").out().contains("\nIts compute keeps its own suspend timeout; --suspend-timeout is for a new"
-                + " one.\n"));
+        assertTrue(create("--suspend-timeout", "60").out().contains("\nIts compute keeps its own suspend timeout; --suspend-timeout is for"
+                + " a new one.\n"));
     }
 
     @Test
@@ -260,22 +247,16 @@ class RightDatabaseTest {
                 + "), without its parent's data.\n"));
     }
 
-    private Cli.Result create(String... more) {
-        return Cli.create(sandbox, envFile, more);
-    }
-
-    private Exchange restore() {
-        return sandbox.exchanges().stream().filter(exchange -> exchange.path().endsWith("/restore")).reduce((a, b) -> b).orElseThrow();
+    private String restoredFrom() {
+        JsonNode request = Cli.json(requests("POST", "/restore$").get(0).requestBody());
+        return sandbox.neon().branch(request.path("source_branch_id").asText()).name;
     }
 
     private void assertRefused(Cli.Result result, String sentence) throws IOException {
-        assertEquals("neon-ci: " + sentence, result.err().lines().filter(line -> line.startsWith("neon-ci: ")).findFirst().orElse(result.out()));
+        assertEquals("neon-ci: " + sentence, result.err().lines().filter(line -> line.startsWith("neon-ci: ")).findFirst()
+                .orElse(result.out()));
         assertEquals(1, result.exitCode());
         assertEquals(OLD, Files.readString(envFile));
     }
 
-    private void assertOnlyRead() {
-        assertTrue(sandbox.exchanges().stream().filter(exchange -> exchange.path().startsWith("/api/"))
-                .allMatch(exchange -> exchange.method().equals("GET")), () -> sandbox.exchanges().toString());
-    }
 }

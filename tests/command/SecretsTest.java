@@ -1,5 +1,4 @@
-//SOURCES Cli.java
-//SOURCES ../sandbox/Shell.java
+//SOURCES InSandbox.java
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -14,7 +13,6 @@ import java.net.URLEncoder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.Base64;
 import java.util.HashSet;
 import java.util.List;
@@ -23,35 +21,14 @@ import java.util.Map;
 import java.util.Set;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Where secrets may not be: everywhere but in the env file. */
-class SecretsTest {
-
-    @TempDir
-    Path folder;
-
-    private Path envFile;
-    private Sandbox sandbox;
-
-    @BeforeEach
-    void start() {
-        envFile = folder.resolve(".env");
-        sandbox = Sandbox.withoutPostgres();
-        sandbox.neon().operationsTake(Duration.ZERO);
-    }
-
-    @AfterEach
-    void stop() {
-        sandbox.close();
-    }
+class SecretsTest extends InSandbox {
 
     @ParameterizedTest
     @ValueSource(strings = {"per%cent", "sla/sh", "a@t", "pl+us", "$dollar", "'single'", "\"double\"", "`tick`", "back\\slash", "a b",
@@ -94,13 +71,14 @@ class SecretsTest {
         List<String> secrets = List.of(sandbox.apiKey(), "Bearer " + sandbox.apiKey(), "key=" + sandbox.apiKey() + "&x",
                 uri, "(" + uri + ")", uri.replace("postgresql://", "postgres://"), URLEncoder.encode(uri, StandardCharsets.UTF_8),
                 URLEncoder.encode(uri, StandardCharsets.UTF_8).replace("%3A", "%3a").replace("%2F", "%2f"), "PGPASSWORD=npg_AbCdEfGh1234",
-                "neondb_owner%3Anpg_AbCdEfGh1234%40host", "postgresql://neondb_owner:npg AbCdEfGh1234@host/neondb", "neondb_owner:AbCdEfGh1234@host",
+                "neondb_owner%3Anpg_AbCdEfGh1234%40host", "postgresql://neondb_owner:npg AbCdEfGh1234@host/neondb",
+                        "neondb_owner:AbCdEfGh1234@host",
                 "password=AbCdEfGh1234", "Password: 'AbCdEfGh1234 x'", "{\"password\":\"AbCdEfGh1234\"}", "pwd%3DAbCdEfGh1234");
         for (String secret : secrets) {
             sandbox.failNoMore();
             sandbox.fail(method, path, -1, Fault.status(400, Cli.JSON.createObjectNode().put("code", "BAD " + secret)
                     .put("message", "cannot use " + secret + " now").put("request_id", secret).toString(), Map.of("X-Request-ID", "x")));
-            Cli.Result result = method.equals("DELETE") ? Cli.run(sandbox, "cleanup-branches", "--output", "json", "--verbose")
+            Cli.Result result = method.equals("DELETE") ? cleanUp("--output", "json", "--verbose")
                     : create("--expires-in", "1d");
             assertEquals(1, result.exitCode());
             assertTrue(result.err().contains("400 BAD "), "the error is named");
@@ -113,8 +91,8 @@ class SecretsTest {
     void what_an_operation_is_called_is_not_repeated_if_it_is_a_secret(String status) {
         sandbox.neon().operationsTakePolls(1);
         for (String secret : List.of(sandbox.apiKey(), "postgresql://u:p@h/d\nneon-ci: all is well")) {
-            sandbox.fail("GET", "/operations/", -1, Fault.status(200, Cli.JSON.createObjectNode().set("operation",
-                    Cli.JSON.createObjectNode().put("id", "op-1").put("action", "do " + secret).put("status", status)).toString(), Map.of()));
+            String operation = Cli.JSON.createObjectNode().put("id", "op-1").put("action", "do " + secret).put("status", status).toString();
+            sandbox.fail("GET", "/operations/", -1, Fault.status(200, "{\"operation\":" + operation + "}", Map.of()));
             Cli.Result result = create("--wait", "4s");
             assertEquals(1, result.exitCode());
             assertTrue(result.err().contains("do ***"), "the operation is named");
@@ -127,12 +105,11 @@ class SecretsTest {
     @ParameterizedTest
     @ValueSource(strings = {"anonymizing", "error", "initialization_error", "anonymized"})
     void what_neon_says_of_a_masking_is_not_repeated_if_it_is_a_secret(String state) throws IOException {
-        Path rules = Files.writeString(folder.resolve("rules.json"), """
-                [{"database_name":"neondb","schema_name":"public","table_name":"users","column_name":"email","masking_value":"'x'"}]""");
+        String rules = rules().toString();
         for (String secret : List.of(sandbox.apiKey(), "postgresql://u:p@h/d\nneon-ci: all is well")) {
             sandbox.fail("GET", "/anonymized_status$", -1, Fault.status(200, Cli.JSON.createObjectNode().put("state", state)
                     .put("status_message", "mask " + secret).toString(), Map.of()));
-            Cli.Result result = create("--masking-rules", rules.toString(), "--wait", "4s");
+            Cli.Result result = create("--masking-rules", rules, "--wait", "4s");
             assertEquals(state.equals("anonymized") ? 0 : 1, result.exitCode());
             assertTrue((result.out() + result.err()).contains("mask ***"), "the masking is told of");
             assertFalse((result.out() + result.err()).matches("(?s).*(p@h|all is well).*"), "a connection string is shown");
@@ -153,7 +130,7 @@ class SecretsTest {
                 String[] parts = request.split(" ");
                 sandbox.fail(parts[0], parts[1], -1, Fault.status(status, "", Map.of("Location", elsewhere.address() + "/api/v2/projects/"
                         + SandboxNeon.PROJECT_ID + "/branches")));
-                Cli.Result result = request.equals("GET /amplify/") || request.startsWith("DELETE") ? Cli.run(sandbox, "cleanup-branches")
+                Cli.Result result = request.equals("GET /amplify/") || request.startsWith("DELETE") ? cleanUp()
                         : request.equals("POST /branches$") ? create("--branch-name", "new") : create("--expires-in", "1d", "--reset");
                 assertEquals(1, result.exitCode(), request);
                 assertTrue(result.err().contains("answered " + status), result.err());
@@ -165,8 +142,7 @@ class SecretsTest {
     @ParameterizedTest
     @ValueSource(strings = {"napi_line\nbreak", "napi_carriage\rreturn", "napi_two words", "napi_ümlaut", "napi_nul\0"})
     void a_key_that_no_header_can_hold_is_named_by_its_variable_and_not_shown(String key) {
-        Cli.Result result = Cli.run(sandbox, Map.of("NEON_API_KEY_PARAM", "", "NEON_API_KEY", key), "create-branch", "--env-file",
-                envFile.toString(), "--verbose");
+        Cli.Result result = create(Map.of("NEON_API_KEY_PARAM", "", "NEON_API_KEY", key));
         assertTrue(result.err().startsWith("neon-ci: The value of NEON_API_KEY is no Neon API key: "), "the variable is not named");
         assertEquals(1, result.err().lines().count());
         assertFalse((result.out() + result.err()).contains("napi_"), "the key is shown");
@@ -183,11 +159,10 @@ class SecretsTest {
         ProcessBuilder builder = new ProcessBuilder(Shell.java("create-branch", "--env-file", envFile.toString()))
                 .redirectOutput(folder.resolve("out").toFile())
                 .redirectError(folder.resolve("err").toFile());
-        builder.environment().putAll(sandbox.environment());
-        builder.environment().put("JAVA_TOOL_OPTIONS", "-Djava.io.tmpdir=" + temporary);
+        builder.environment().putAll(sandbox.environment(Map.of("JAVA_TOOL_OPTIONS", "-Djava.io.tmpdir=" + temporary)));
         Process build = builder.start();
         try {
-            sandbox.await(exchanges -> !build.isAlive() || exchanges.stream().filter(SecretsTest::asksForConnectionString).count() == 2);
+            sandbox.await(exchanges -> !build.isAlive() || requests("GET", "/connection_uri$").size() == 2);
             assertTrue(build.isAlive());
             assertEquals(0, build.descendants().count(), "a child process was started");
             Path commandLine = Path.of("/proc", String.valueOf(build.pid()), "cmdline");
@@ -206,10 +181,6 @@ class SecretsTest {
         assertNoSecretInFiles(Set.of(folder.resolve("out"), folder.resolve("err")));
     }
 
-    private static boolean asksForConnectionString(Exchange exchange) {
-        return exchange.path().endsWith("/connection_uri");
-    }
-
     private void assertNoSecretInFiles(Set<Path> expected) throws IOException {
         try (Stream<Path> files = Files.walk(folder).filter(Files::isRegularFile)) {
             Set<Path> there = files.collect(Collectors.toSet());
@@ -220,8 +191,9 @@ class SecretsTest {
         }
     }
 
-    private Cli.Result create(String... more) {
-        return Cli.create(sandbox, Map.of(), envFile, Stream.concat(Stream.of("-v"), Stream.of(more)).toArray(String[]::new));
+    @Override
+    Cli.Result create(Map<String, String> changes, String... more) {
+        return super.create(changes, Stream.concat(Stream.of("-v"), Stream.of(more)).toArray(String[]::new));
     }
 
     /** Returns what a text becomes on the way through the usual encodings. */

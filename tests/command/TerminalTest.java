@@ -62,6 +62,6 @@ class TerminalTest {
     }
 
     private static String command() {
-        return "'" + String.join("' '", Shell.java("create-branch")) + "'";
+        return Shell.quoted(Shell.java("create-branch"));
     }
 }

@@ -35,8 +35,6 @@ class FaultMatrixTest {
 
     private static final String ORPHAN = SandboxAws.APP_ID + "-gone";
     private static final String OLD = "A=1\n";
-    private static final String RULES = """
-            [{"database_name":"neondb","schema_name":"public","table_name":"users","column_name":"email","masking_value":"'x'"}]""";
 
     /**
      * The run that makes the request, the request, and the fate of the run: + for success and - for an error, first with the fault once,
@@ -152,7 +150,8 @@ class FaultMatrixTest {
                 closeWhenAsked(cell, sandbox);
             }
 
-            // Short where it is given up, and in the last second nothing is removed. A hanging request takes half of the time there is: the other half is for the rest of the run.
+            // Short where it is given up, and in the last second nothing is removed. A hanging request takes half of the time there is:
+            // the other half is for the rest of the run.
             String wait = !cell.succeeds() ? isCleanup(cell) ? "3s" : "1s" : hangs(cell.fault()) ? "40s" : "5m";
             Cli.Result result = command(cell, sandbox, envFile, wait);
 
@@ -191,8 +190,8 @@ class FaultMatrixTest {
                 SandboxBranch made = neon.add(Cli.BRANCH).state("init");
                 sandbox.when("GET", "/branches/br-[^/]*$", () -> made.state(null));
             }
-            case "masked" -> mask(neon.add(Cli.BRANCH), neon, "anonymized");
-            case "failed" -> mask(neon.add(Cli.BRANCH), neon, "error");
+            case "masked" -> Cli.addMasked(sandbox, Cli.RULES, true).state = "anonymized";
+            case "failed" -> Cli.addMasked(sandbox, Cli.RULES, true).state = "error";
             case "paged" -> {
                 neon.add(Cli.BRANCH + "-2");
                 neon.add(Cli.BRANCH + "-3");
@@ -208,15 +207,10 @@ class FaultMatrixTest {
         }
     }
 
-    private static void mask(SandboxBranch branch, SandboxNeon neon, String state) {
-        branch.masking = new SandboxMasking(neon, branch, List.of(SandboxMasking.Rule.of(Cli.json(RULES).get(0))), true);
-        branch.masking.state = state;
-    }
-
     /** Puts a file of rules where no env file is looked for. */
     private static Path rules(Path envFile) {
         try {
-            return Files.writeString(envFile.getParent().resolveSibling(envFile.getParent().getFileName() + ".json"), RULES);
+            return Files.writeString(envFile.getParent().resolveSibling(envFile.getParent().getFileName() + ".json"), Cli.RULES);
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
@@ -281,7 +275,7 @@ class FaultMatrixTest {
 
     private static void assertHarmedNothing(Cell cell, Sandbox sandbox, Path envFile, Cli.Result result) throws IOException {
         SandboxNeon neon = sandbox.neon();
-        List<String> names = neon.branches().stream().map(branch -> branch.name).toList();
+        List<String> names = neon.names();
         assertEquals(names.size(), new HashSet<>(names).size(), names::toString);
         assertTrue(neon.hasBranch("production"));
         boolean isCleanup = isCleanup(cell);

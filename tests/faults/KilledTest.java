@@ -1,5 +1,4 @@
-//SOURCES ../command/Cli.java
-//SOURCES ../sandbox/Shell.java
+//SOURCES ../command/InSandbox.java
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -11,6 +10,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardWatchEventKinds;
 import java.nio.file.WatchService;
 import java.nio.file.attribute.FileTime;
+import java.nio.file.attribute.PosixFilePermission;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
 import java.time.Instant;
@@ -18,39 +18,19 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Assumptions;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 
 /** Builds that are killed, and places where no env file can be: each in a process of its own. */
 @Tag("slow")
-class KilledTest {
+class KilledTest extends InSandbox {
 
     private static final int KILLS = 40;
     private static final String OLD = "A=1\nDATABASE_URL=old\n";
-
-    @TempDir
-    Path folder;
-
-    private Path envFile;
-    private Sandbox sandbox;
-
-    @BeforeEach
-    void start() {
-        envFile = folder.resolve(".env");
-        sandbox = Sandbox.withoutPostgres();
-        sandbox.neon().operationsTake(Duration.ZERO);
-    }
-
-    @AfterEach
-    void stop() {
-        sandbox.close();
-    }
 
     @Test
     void a_build_that_is_killed_leaves_the_old_file_or_the_new_and_the_next_goes_on() throws Exception {
@@ -69,12 +49,13 @@ class KilledTest {
             wasOld += left.equals(OLD) ? 1 : 0;
             assertTrue(left.equals(OLD) || left.equals(written(branch)), "kill " + kill + " left a file that is neither old nor new");
             for (Path temporary : temporaries()) {
-                assertTrue(Files.size(temporary) == 0 || Files.getPosixFilePermissions(envFile).containsAll(Files.getPosixFilePermissions(temporary)),
-                        () -> temporary + " can be read by more than the env file");
+                Set<PosixFilePermission> modes = Files.getPosixFilePermissions(temporary);
+                assertTrue(Files.size(temporary) == 0 || Files.getPosixFilePermissions(envFile).containsAll(modes), () -> temporary
+                        + " can be read by more than the env file");
                 // Only one that was left for a while is certain to be no other run's.
                 Files.setLastModifiedTime(temporary, FileTime.from(Instant.now().minusSeconds(120)));
             }
-            assertEquals(0, Cli.create(sandbox, envFile, "--branch-name", branch).exitCode());
+            assertEquals(0, create("--branch-name", branch).exitCode());
             assertEquals(written(branch), Files.readString(envFile));
             assertEquals("rw-r-----", PosixFilePermissions.toString(Files.getPosixFilePermissions(envFile)));
             assertEquals(List.of(), temporaries());
@@ -85,19 +66,14 @@ class KilledTest {
 
     @Test
     void a_build_that_is_killed_while_its_branch_is_masked_hands_nothing_out_and_the_next_goes_on() throws Exception {
-        Path rules = Files.writeString(folder.resolve("rules.json"), """
-                [{"database_name":"neondb","schema_name":"public","table_name":"users","column_name":"email","masking_value":"'x'"}]""");
+        String rules = rules().toString();
         Files.writeString(envFile, OLD);
         sandbox.neon().maskingTakes(Duration.ZERO, 3);
         // No build comes to its end.
         sandbox.fail("GET", "/connection_uri$", -1, Fault.hangBefore());
         for (String state : List.of("created", "initialized", "anonymizing", "anonymized")) {
             sandbox.forgetExchanges();
-            ProcessBuilder builder = new ProcessBuilder(Shell.java("create-branch", "--env-file", envFile.toString(),
-                    "--branch-name", state, "--masking-rules", rules.toString()))
-                    .redirectErrorStream(true).redirectOutput(ProcessBuilder.Redirect.DISCARD);
-            builder.environment().putAll(sandbox.environment());
-            Process build = builder.start();
+            Process build = start("--branch-name", state, "--masking-rules", rules);
             sandbox.await(exchanges -> !build.isAlive() || exchanges.stream()
                     .anyMatch(exchange -> exchange.responseBody().contains("\"state\":\"" + state + "\"")));
             assertTrue(build.isAlive());
@@ -106,7 +82,7 @@ class KilledTest {
         }
         sandbox.failNoMore();
         for (String state : List.of("created", "initialized", "anonymizing", "anonymized")) {
-            assertEquals(0, Cli.create(sandbox, envFile, "--branch-name", state, "--masking-rules", rules.toString()).exitCode(), state);
+            assertEquals(0, create("--branch-name", state, "--masking-rules", rules).exitCode(), state);
             assertEquals(written(state), Files.readString(envFile));
             assertEquals("anonymized", sandbox.neon().branch(SandboxAws.APP_ID + "-" + state).masking.state);
         }
@@ -118,13 +94,7 @@ class KilledTest {
         sandbox.forgetExchanges();
         try (WatchService changes = folder.getFileSystem().newWatchService()) {
             folder.register(changes, StandardWatchEventKinds.ENTRY_CREATE);
-            // What the build says is nobody's concern.
-            String[] command = Shell.java("create-branch", "--env-file", envFile.toString(), "--branch-name", branch);
-            ProcessBuilder builder = new ProcessBuilder(command)
-                    .redirectOutput(ProcessBuilder.Redirect.DISCARD)
-                    .redirectError(ProcessBuilder.Redirect.DISCARD);
-            builder.environment().putAll(sandbox.environment());
-            Process build = builder.start();
+            Process build = start("--branch-name", branch);
             int requests = random.nextInt(7);
             switch (moment) {
                 case 0 -> build.waitFor(random.nextInt(600), TimeUnit.MILLISECONDS);
@@ -138,6 +108,15 @@ class KilledTest {
             }
             build.destroyForcibly().waitFor();
         }
+    }
+
+    /** Starts a build. What it says is nobody's concern. */
+    private Process start(String... more) throws IOException {
+        String[] command = Stream.concat(Stream.of(Shell.java("create-branch", "--env-file", envFile.toString())), Stream.of(more))
+                .toArray(String[]::new);
+        ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(ProcessBuilder.Redirect.DISCARD);
+        builder.environment().putAll(sandbox.environment());
+        return builder.start();
     }
 
     private static void awaitNewFiles(WatchService changes, int count, Process build) throws InterruptedException {
@@ -192,7 +171,7 @@ class KilledTest {
     @Test
     void a_second_file_that_cannot_be_written_keeps_the_first_as_it_was() throws IOException {
         Files.writeString(envFile, OLD);
-        Cli.Result result = Cli.create(sandbox, envFile, "--env-file", folder + "/nowhere/.env");
+        Cli.Result result = create("--env-file", folder + "/nowhere/.env");
         assertRefused(new Shell.Result(result.exitCode(), result.out(), result.err()), "its folder is not there");
         assertEquals(OLD, Files.readString(envFile));
     }
@@ -228,7 +207,7 @@ class KilledTest {
 
     @Test
     void a_file_is_written_where_its_owner_cannot_be_kept() throws IOException {
-        Assumptions.assumeTrue(isRoot(), "only root can make a file of another's");
+        Assumptions.assumeTrue(Shell.isRoot(), "only root can make a file of another's");
         Files.writeString(envFile, OLD);
         Files.setPosixFilePermissions(envFile, PosixFilePermissions.fromString("rw-r--r--"));
         Files.setOwner(envFile, folder.getFileSystem().getUserPrincipalLookupService().lookupPrincipalByName("nobody"));
@@ -248,17 +227,13 @@ class KilledTest {
 
     /** Runs create-branch in a process of its own, for which the modes of files hold, as they do not for root. */
     private Shell.Result create(Path file) {
-        return isRoot() ? create(file, "setpriv", "--bounding-set=-all", "--inh-caps=-all") : create(file, new String[0]);
+        return Shell.isRoot() ? create(file, "setpriv", "--bounding-set=-all", "--inh-caps=-all") : create(file, new String[0]);
     }
 
     private Shell.Result create(Path file, String... before) {
         List<String> command = new ArrayList<>(List.of(before));
         command.addAll(List.of(Shell.java("create-branch", "--env-file", file.toString())));
         return Shell.run(folder, sandbox.environment(), command.toArray(String[]::new));
-    }
-
-    private boolean isRoot() {
-        return Shell.run(folder, Map.of(), "id", "-u").out().equals("0\n");
     }
 
     private String content() {

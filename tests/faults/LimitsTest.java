@@ -1,5 +1,4 @@
-//SOURCES ../command/Cli.java
-//SOURCES ../sandbox/Shell.java
+//SOURCES ../command/InSandbox.java
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -13,7 +12,6 @@ import java.net.Socket;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ExecutorService;
@@ -24,25 +22,19 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Whatever drips, goes on for ever or cannot be written: the run ends in time, and says so. */
 @Tag("slow")
-class LimitsTest {
-
-    @TempDir
-    Path folder;
+class LimitsTest extends InSandbox {
 
     private final ExecutorService threads = Executors.newCachedThreadPool();
-    private Sandbox sandbox;
     private ServerSocket server;
 
     @BeforeEach
     void start() throws IOException {
-        sandbox = Sandbox.withoutPostgres();
         server = new ServerSocket(0, 50, InetAddress.getLoopbackAddress());
     }
 
@@ -50,24 +42,27 @@ class LimitsTest {
     void stop() throws IOException {
         server.close();
         threads.shutdownNow();
-        sandbox.close();
     }
 
     @ParameterizedTest
     @CsvSource(delimiter = '|', textBlock = """
-            AWS_ENDPOINT_URL_SSM     | drip     | Could not read SSM parameter /neon/api-key in region eu-central-1: no answer from AWS (timed out); run again later.
-            AWS_ENDPOINT_URL_SSM     | continue | Could not read SSM parameter /neon/api-key in region eu-central-1: no answer from AWS (its answer does not end); run again later.
-            AWS_ENDPOINT_URL_AMPLIFY | drip     | Could not list the branches of Amplify app d1a2b3c4d5e6f7 in region eu-central-1: no answer from AWS (timed out); run again later.
-            NEON_API_HOST            | drip     | Could not list the branches of Neon project quiet-sandbox-12345678: no answer from SERVER/api/v2 (timed out); run again later.
-            NEON_API_HOST            | continue | Could not list the branches of Neon project quiet-sandbox-12345678: no answer from SERVER/api/v2 (its answer does not end); run again later.
+            AWS_ENDPOINT_URL_SSM     | drip     | read SSM parameter /neon/api-key in region eu-central-1: no answer from AWS (timed out)
+            AWS_ENDPOINT_URL_SSM     | continue | read SSM parameter /neon/api-key in region eu-central-1: no answer from AWS \
+            (its answer does not end)
+            AWS_ENDPOINT_URL_AMPLIFY | drip     | list the branches of Amplify app d1a2b3c4d5e6f7 in region eu-central-1: no answer \
+            from AWS (timed out)
+            NEON_API_HOST            | drip     | list the branches of Neon project quiet-sandbox-12345678: no answer from \
+            SERVER/api/v2 (timed out)
+            NEON_API_HOST            | continue | list the branches of Neon project quiet-sandbox-12345678: no answer from \
+            SERVER/api/v2 (its answer does not end)
             """)
     void an_answer_that_does_not_end_ends_with_the_time_of_the_run(String cloud, String kind, String message) {
         String address = "http://127.0.0.1:" + server.getLocalPort();
         answer(kind.equals("drip") ? LimitsTest::drip : LimitsTest::goOn);
-        Map<String, String> environment = new HashMap<>(sandbox.environment());
-        environment.put(cloud, address + (cloud.equals("NEON_API_HOST") ? "/api/v2" : ""));
-        Shell.Result result = Shell.run(folder, environment, Shell.java("cleanup-branches", "--wait", "3s"));
-        assertTrue(result.err().endsWith("neon-ci: " + message.replace("SERVER", address) + "\n"), result.err());
+        Map<String, String> environment = sandbox.environment(Map.of(cloud, address + (cloud.equals("NEON_API_HOST") ? "/api/v2" : "")));
+        Shell.Result result = process(environment, "cleanup-branches", "--wait", "3s");
+        assertTrue(result.err().endsWith("neon-ci: Could not " + message.replace("SERVER", address) + "; run again later.\n"),
+                result.err());
         assertEquals(1, result.exitCode());
     }
 
@@ -78,17 +73,16 @@ class LimitsTest {
             String body = "{\"branches\":[],\"nextToken\":\"" + pages.incrementAndGet() + "\"}";
             out.write(("HTTP/1.1 200 OK\r\nContent-Length: " + body.length() + "\r\n\r\n" + body).getBytes(StandardCharsets.ISO_8859_1));
         });
-        Cli.Result result = Cli.run(sandbox, Map.of("AWS_ENDPOINT_URL_AMPLIFY", "http://127.0.0.1:" + server.getLocalPort()),
-                "cleanup-branches", "--wait", "4s");
-        assertEquals("neon-ci: Could not list the branches of Amplify app d1a2b3c4d5e6f7 in region eu-central-1 within --wait: its list goes"
-                + " on; give it longer, or run again later.\n", result.err());
+        Cli.Result result = cleanUp(Map.of("AWS_ENDPOINT_URL_AMPLIFY", "http://127.0.0.1:" + server.getLocalPort()), "--wait", "4s");
+        assertEquals("neon-ci: Could not list the branches of Amplify app d1a2b3c4d5e6f7 in region eu-central-1 within --wait: its list"
+                + " goes on; give it longer, or run again later.\n", result.err());
         assertEquals(1, result.exitCode());
         int asked = pages.get();
 
         answerNeonForEver();
-        Cli.Result neon = Cli.cleanUp(sandbox, "--wait", "4s");
-        assertTrue(neon.err().endsWith("neon-ci: Could not list the branches of Neon project quiet-sandbox-12345678 within --wait; run again,"
-                + " which goes on where this run stopped, or give it longer with --wait.\n"), neon.err());
+        Cli.Result neon = cleanUp("--wait", "4s");
+        assertTrue(neon.err().endsWith("neon-ci: Could not list the branches of Neon project quiet-sandbox-12345678 within --wait; run"
+                + " again, which goes on where this run stopped, or give it longer with --wait.\n"), neon.err());
         assertTrue(asked == pages.get(), "the run that was given up goes on");
     }
 
@@ -98,24 +92,27 @@ class LimitsTest {
             @Override
             public void run() {
                 sandbox.failNoMore();
-                sandbox.fail("GET", "/branches$", 1, Fault.status(200, "{\"branches\":[{\"id\":\"br-a\",\"name\":\"a\"}],\"pagination\":{\"next\":\""
-                        + cursor.incrementAndGet() + "\"}}", Map.of()));
+                answerWithPage(cursor.incrementAndGet());
                 sandbox.when("GET", "/branches$", this);
             }
         });
-        sandbox.fail("GET", "/branches$", 1, Fault.status(200, "{\"branches\":[{\"id\":\"br-a\",\"name\":\"a\"}],\"pagination\":{\"next\":\"0\"}}",
-                Map.of()));
+        answerWithPage(0);
+    }
+
+    private void answerWithPage(int next) {
+        String page = "{\"branches\":[{\"id\":\"br-a\",\"name\":\"a\"}],\"pagination\":{\"next\":\"" + next + "\"}}";
+        sandbox.fail("GET", "/branches$", 1, Fault.status(200, page, Map.of()));
     }
 
     @ParameterizedTest
     @ValueSource(strings = {"> /dev/full", ">&-"})
     void an_output_that_cannot_be_written_fails_the_run(String redirection) {
-        for (List<String> args : List.of(List.of("create-branch"), List.of("cleanup-branches", "--output", "json"), List.of("--help"))) {
-            Shell.Result result = Shell.run(folder, sandbox.environment(), Stream.concat(Stream.of("sh", "-c", "\"$@\" " + redirection, "sh"),
-                    Stream.of(Shell.java(args.toArray(String[]::new)))).toArray(String[]::new));
+        for (String args : List.of("create-branch", "cleanup-branches --output json", "--help")) {
+            Shell.Result result = Shell.run(folder, sandbox.environment(), "sh", "-c",
+                    Shell.quoted(Shell.java(args.split(" "))) + " " + redirection);
             assertTrue(result.err().endsWith("neon-ci: Could not say on stdout what was done: it is full or closed; mend this and run"
                     + " again.\n"), args + result.err());
-            assertEquals(1, result.exitCode(), args::toString);
+            assertEquals(1, result.exitCode(), args);
         }
     }
 
@@ -123,14 +120,13 @@ class LimitsTest {
     void a_name_or_an_id_forges_no_line_of_output() {
         String forged = SandboxAws.APP_ID + "-x\nDeleted 'production' (br-1).\r\u001b[31mneon-ci: all is lost\u0085\u2028";
         sandbox.neon().add(forged);
-        for (List<String> args : List.of(List.of("cleanup-branches", "--dry-run"), List.of("cleanup-branches", "--max-deletions", "0"),
-                List.of("cleanup-branches"))) {
-            Cli.Result result = Cli.run(sandbox, args.toArray(String[]::new));
-            Stream.concat(result.out().lines(), result.err().lines()).forEach(line -> assertTrue(
-                    line.matches("(Neon branches of app|Would delete 'd1|Deleted 'd1|neon-ci: Nothing was deleted).*"), line));
+        for (String line : List.of("cleanup-branches --dry-run", "cleanup-branches --max-deletions 0", "cleanup-branches")) {
+            Cli.Result result = run(line.split(" "));
+            Stream.concat(result.out().lines(), result.err().lines()).forEach(said -> assertTrue(
+                    said.matches("(Neon branches of app|Would delete 'd1|Deleted 'd1|neon-ci: Nothing was deleted).*"), said));
             assertFalse((result.out() + result.err()).matches("(?s).*[\r\u001b\u0085\u2028].*"), result.out());
         }
-        Cli.Result created = Cli.create(sandbox, folder.resolve(".env"), "--branch-name", "y\nWrote nothing", "--parent-branch", "production");
+        Cli.Result created = create("--branch-name", "y\nWrote nothing", "--parent-branch", "production");
         assertEquals(2, created.out().lines().count(), created.out());
     }
 

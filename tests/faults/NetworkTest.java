@@ -1,5 +1,5 @@
-//SOURCES ../command/Cli.java
-//SOURCES ../sandbox/Shell.java
+//SOURCES ../command/InSandbox.java
+//SOURCES ../sandbox/Certificate.java
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -11,10 +11,7 @@ import java.net.ServerSocket;
 import java.net.Socket;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Path;
-import java.security.KeyStore;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -22,32 +19,23 @@ import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.stream.Collectors;
-import java.util.stream.Stream;
-import javax.net.ssl.KeyManagerFactory;
 import javax.net.ssl.SSLContext;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Networks that companies have, with certificates and proxies of their own: each run in a process, whose environment names the proxy. */
 @Tag("slow")
-class NetworkTest {
-
-    private static final String PASSWORD = "changeit";
-
-    @TempDir
-    Path folder;
+class NetworkTest extends InSandbox {
 
     private final ExecutorService threads = Executors.newCachedThreadPool();
 
     /** What the proxy was asked to connect to. */
     private final List<String> connects = new CopyOnWriteArrayList<>();
-    private Sandbox sandbox;
 
     /** The ways in to Neon, SSM and Amplify. */
     private final List<ServerSocket> https = new ArrayList<>();
@@ -55,8 +43,8 @@ class NetworkTest {
 
     @BeforeEach
     void start() throws Exception {
-        sandbox = Sandbox.withoutPostgres();
-        SSLContext context = certificate();
+        SSLContext context = Certificate.make(folder);
+        trustCertificate();
         for (int i = 0; i < 3; i++) {
             ServerSocket server = context.getServerSocketFactory().createServerSocket(0, 50, InetAddress.getLoopbackAddress());
             serve(server, client -> relay(client, sandbox.address().getPort()));
@@ -73,14 +61,13 @@ class NetworkTest {
             proxy.close();
         }
         threads.shutdownNow();
-        sandbox.close();
     }
 
     @ParameterizedTest
     @ValueSource(strings = {"NEON", "AWS"})
     void a_certificate_that_is_not_trusted_is_said_and_not_asked_again(String cloud) {
         Map<String, String> environment = secure(cloud.equals("NEON"));
-        Shell.Result result = run(environment, "create-branch", "--verbose");
+        Shell.Result result = process(environment, "create-branch", "--verbose");
         String reason = "its certificate is not trusted: unable to find valid certification path to requested target";
         assertTrue(result.err().endsWith((cloud.equals("NEON")
                 ? "Could not list the branches of Neon project quiet-sandbox-12345678: no answer from " + address(0) + "/api/v2"
@@ -93,11 +80,11 @@ class NetworkTest {
 
         String authorities = "-Djavax.net.ssl.trustStore=" + folder.resolve("authorities.jks");
         environment.put("JAVA_TOOL_OPTIONS", authorities + " -Djavax.net.ssl.trustStorePassword=wrong");
-        String unread = run(environment, "create-branch").err();
+        String unread = process(environment, "create-branch").err();
         assertTrue(unread.matches("Picked up .*\nneon-ci: Could not .* \\(its certificate is not trusted: \\S.*\\); let Java .*\n"),
                 unread);
         environment.put("JAVA_TOOL_OPTIONS", authorities);
-        Shell.Result trusted = run(environment, "create-branch");
+        Shell.Result trusted = process(environment, "create-branch");
         assertEquals(0, trusted.exitCode(), trusted.err());
     }
 
@@ -106,7 +93,7 @@ class NetworkTest {
     void both_clouds_are_reached_by_way_of_the_proxy(String variable) throws IOException {
         Map<String, String> environment = trusting();
         environment.put(variable, proxy(200));
-        Shell.Result result = run(environment, "cleanup-branches");
+        Shell.Result result = process(environment, "cleanup-branches");
         assertEquals(0, result.exitCode(), result.err());
         assertEquals(https.stream().map(server -> "localhost:" + server.getLocalPort()).collect(Collectors.toSet()), Set.copyOf(connects));
     }
@@ -117,7 +104,7 @@ class NetworkTest {
         Map<String, String> environment = trusting();
         environment.put("HTTPS_PROXY", proxy(403));
         environment.put(variable, "example.com,localhost");
-        Shell.Result result = run(environment, "cleanup-branches");
+        Shell.Result result = process(environment, "cleanup-branches");
         assertEquals(0, result.exitCode(), result.err());
         assertEquals(List.of(), connects);
     }
@@ -128,7 +115,7 @@ class NetworkTest {
         Map<String, String> environment = secure(cloud.equals("NEON"));
         String address = proxy(status);
         environment.put("HTTPS_PROXY", address.replace("://", "://user:secret@"));
-        Shell.Result result = run(environment, "create-branch");
+        Shell.Result result = process(environment, "create-branch");
         assertTrue(result.err().endsWith(" (refused with " + status + " by way of the proxy " + URI.create(address).getAuthority()
                 + "); let the proxy pass it, or name the host in NO_PROXY.\n"), result.err());
         assertEquals(1, result.err().lines().count(), result.err());
@@ -142,28 +129,26 @@ class NetworkTest {
         proxy.close();
         Map<String, String> environment = secure(true);
         environment.put("HTTPS_PROXY", address);
-        Shell.Result result = run(environment, "create-branch", "--wait", "2s");
+        Shell.Result result = process(environment, "create-branch", "--wait", "2s");
         assertTrue(result.err().endsWith(" (Connection refused by way of the proxy " + URI.create(address).getAuthority()
                 + "); run again later.\n"), result.err());
     }
 
     @Test
     void no_answer_is_never_without_its_reason() {
-        Map<String, String> environment = new HashMap<>(sandbox.environment());
-        environment.put("AWS_ENDPOINT_URL_SSM", "https://nowhere.invalid");
-        String unknown = run(environment, "create-branch", "--wait", "2s").err();
+        Map<String, String> environment = sandbox.environment(Map.of("AWS_ENDPOINT_URL_SSM", "https://nowhere.invalid"));
+        String unknown = process(environment, "create-branch", "--wait", "2s").err();
         assertTrue(unknown.endsWith("no answer from AWS (unknown host); run again later.\n"), unknown);
         environment.put("AWS_ENDPOINT_URL_SSM", sandbox.address() + "/ssm");
         sandbox.fail("POST", "/ssm", -1, Fault.hangBefore());
-        String err = run(environment, "create-branch", "--wait", "2s").err();
+        String err = process(environment, "create-branch", "--wait", "2s").err();
         assertTrue(err.endsWith("no answer from AWS (timed out); run again later.\n"), err);
     }
 
     /** Returns the environment in which one cloud, or all, have the certificate. */
     private Map<String, String> secure(boolean isNeon) {
-        Map<String, String> environment = new HashMap<>(sandbox.environment());
-        environment.put(isNeon ? "NEON_API_HOST" : "AWS_ENDPOINT_URL_SSM", isNeon ? address(0) + "/api/v2" : address(1) + "/ssm");
-        return environment;
+        return sandbox.environment(isNeon ? Map.of("NEON_API_HOST", address(0) + "/api/v2")
+                : Map.of("AWS_ENDPOINT_URL_SSM", address(1) + "/ssm"));
     }
 
     private Map<String, String> trusting() {
@@ -178,32 +163,10 @@ class NetworkTest {
         return "https://localhost:" + https.get(way).getLocalPort();
     }
 
-    private Shell.Result run(Map<String, String> environment, String... args) {
-        Shell.Result result = Shell.run(folder, environment, Shell.java(args));
-        Cli.assertNoSecret(sandbox.secrets(), result.out(), result.err());
-        return result;
-    }
-
-    /** Makes a certificate that only {@code authorities.jks} vouches for. */
-    private SSLContext certificate() throws Exception {
-        Path keys = folder.resolve("keys.p12");
-        Path certificate = folder.resolve("certificate");
-        keytool(keys, "-genkeypair", "-alias", "sandbox", "-keyalg", "EC", "-dname", "CN=localhost", "-ext", "san=dns:localhost");
-        keytool(keys, "-exportcert", "-alias", "sandbox", "-file", certificate.toString());
-        // In this format Java reads certificates without a password.
-        keytool(folder.resolve("authorities.jks"), "-importcert", "-noprompt", "-alias", "company", "-file", certificate.toString(),
-                "-storetype", "JKS");
-        KeyManagerFactory managers = KeyManagerFactory.getInstance(KeyManagerFactory.getDefaultAlgorithm());
-        managers.init(KeyStore.getInstance(keys.toFile(), PASSWORD.toCharArray()), PASSWORD.toCharArray());
-        SSLContext context = SSLContext.getInstance("TLS");
-        context.init(managers.getKeyManagers(), null, null);
-        return context;
-    }
-
-    private void keytool(Path keys, String... args) {
-        Shell.Result result = Shell.run(folder, Map.of(), Stream.concat(Stream.of(Path.of(System.getProperty("java.home"), "bin", "keytool")
-                .toString(), "-keystore", keys.toString(), "-storepass", PASSWORD), Stream.of(args)).toArray(String[]::new));
-        assertEquals(0, result.exitCode(), result.out() + result.err());
+    /** Makes {@code authorities.jks}, which vouches for the certificate. In this format Java reads certificates without a password. */
+    private void trustCertificate() {
+        Certificate.keytool(folder, "-importcert", "-noprompt", "-alias", "company", "-file", "company.pem",
+                "-keystore", "authorities.jks", "-storetype", "JKS");
     }
 
     /** Starts a proxy that answers so to all who want to connect somewhere, and returns its address. */

@@ -1,5 +1,4 @@
-//SOURCES ../command/Cli.java
-//SOURCES ../sandbox/Shell.java
+//SOURCES ../command/InSandbox.java
 //SOURCES ../bench.java
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
@@ -9,35 +8,15 @@ import com.fasterxml.jackson.databind.JsonNode;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.file.Path;
-import java.time.Duration;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.IntStream;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 import picocli.CommandLine;
 
 /** What neon-ci costs a build and Neon, as far as it can be counted. */
-class BenchTest {
-
-    private final Sandbox sandbox = Sandbox.withoutPostgres();
-
-    @TempDir
-    Path folder;
-
-    @BeforeEach
-    void begin() {
-        sandbox.neon().operationsTake(Duration.ZERO);
-    }
-
-    @AfterEach
-    void end() {
-        sandbox.close();
-    }
+class BenchTest extends InSandbox {
 
     /** The key, the look-up, the branch, its connection strings: none can be asked for before the answer to the one before. */
     @Test
@@ -63,7 +42,7 @@ class BenchTest {
     void a_clean_up_of_500_orphans_keeps_below_Neons_limits() {
         IntStream.range(0, 500).forEach(i -> sandbox.neon().add(SandboxAws.APP_ID + "-gone-" + i));
         sandbox.neon().limitRate();
-        assertEquals(0, Cli.cleanUp(sandbox, "--max-deletions", "500").exitCode());
+        assertEquals(0, cleanUp("--max-deletions", "500").exitCode());
         assertEquals(1, sandbox.neon().branches().size());
         assertEquals(0, sandbox.neon().rateLimitViolations());
     }
@@ -73,11 +52,11 @@ class BenchTest {
     @Tag("slow")
     void the_JVM_says_nothing_on_stdout_while_it_archives_classes_or_uses_them() {
         String project = Path.of("").toAbsolutePath().toString();
-        Map<String, String> environment = new HashMap<>(sandbox.environment());
-        environment.put("HOME", System.getProperty("user.home"));
-        environment.put("JBANG_CACHE_DIR_JARS", folder.resolve("jars").toString());
+        Map<String, String> environment = sandbox.environment(Map.of("HOME", System.getProperty("user.home"),
+                "JBANG_CACHE_DIR_JARS", folder.resolve("jars").toString()));
         for (int run = 0; run < 2; run++) {
-            Shell.Result result = Shell.run(folder, environment, project + "/.ci/jbang", "run", "--cds", project + "/neon-ci.java", "create-branch");
+            Shell.Result result = Shell.run(folder, environment, project + "/.ci/jbang", "run", "--cds", project + "/neon-ci.java",
+                    "create-branch");
             assertTrue(result.out().matches((run == 0 ? "Created" : "Reusing") + " [^\n]*\nWrote [^\n]*\n"), result.out() + result.err());
         }
     }
@@ -99,10 +78,6 @@ class BenchTest {
             assertTrue(program.path("chain").asInt() >= 4 && program.path("chain").asInt() <= program.path("requests").asInt(),
                     program.toString());
         }
-    }
-
-    private Cli.Result create() {
-        return Cli.create(sandbox, folder.resolve(".env"));
     }
 
     private List<String> chain() {

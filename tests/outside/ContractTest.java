@@ -1,6 +1,5 @@
 //DEPS com.atlassian.oai:swagger-request-validator-core:2.46.0
-//SOURCES ../command/Cli.java
-//SOURCES ../sandbox/Shell.java
+//SOURCES ../command/InSandbox.java
 //SOURCES Npm.java
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
@@ -22,31 +21,19 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
-import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 
 /**
  * Holds every request of the commands and every answer of the sandbox against Neon's OpenAPI document, which npm brings.
  */
-class ContractTest {
+class ContractTest extends InSandbox {
 
     private static final String DOCUMENT = "public-v2-for-users.gen.yaml";
-    private static final String RULES = """
-            [{"database_name":"neondb","schema_name":"public","table_name":"users","column_name":"email",\
-            "masking_function":"anon.fake_email()"}]""";
 
     private static OpenApiInteractionValidator neon;
-
-    @TempDir
-    Path folder;
-
-    private Sandbox sandbox;
 
     @BeforeAll
     static void read() throws IOException {
@@ -57,16 +44,6 @@ class ContractTest {
                 .withLevelResolver(LevelResolver.create()
                         .withLevel("validation.request.parameter.query.unexpected", ValidationReport.Level.ERROR).build())
                 .build();
-    }
-
-    @BeforeEach
-    void start() {
-        sandbox = Sandbox.withoutPostgres();
-    }
-
-    @AfterEach
-    void stop() {
-        sandbox.close();
     }
 
     @Test
@@ -80,7 +57,7 @@ class ContractTest {
                 "60");
         sandbox.neon().add(SandboxAws.APP_ID + "-bare").withoutCompute();
         succeed("create-branch", "--branch-name", "bare", "--suspend-timeout", "604800");
-        String rules = Files.writeString(folder.resolve("rules.json"), RULES).toString();
+        String rules = rules().toString();
         sandbox.neon().maskingFails("error", "no such column", 1);
         fail("create-branch", "--branch-name", "masked", "--masking-rules", rules, "--expires-in", "7d", "--suspend-timeout", "60");
         succeed("create-branch", "--branch-name", "masked", "--masking-rules", rules);
@@ -110,7 +87,7 @@ class ContractTest {
         fail("create-branch", "--expires-in", "1d");
         fail("create-branch", "--project-id", "no-such-project");
         fail("create-branch", "--role-name", "nobody");
-        fail("create-branch", "--masking-rules", Files.writeString(folder.resolve("rules.json"), RULES).toString());
+        fail("create-branch", "--masking-rules", rules().toString());
         assertTrue(sandbox.exchanges().stream().map(Exchange::status).toList().containsAll(List.of(404, 409, 422)));
         judge();
     }
@@ -191,9 +168,10 @@ class ContractTest {
         assertEquals(1, result.exitCode(), result.err());
     }
 
-    private Cli.Result run(String... args) {
+    @Override
+    Cli.Result run(String... args) {
         String[] more = Arrays.copyOfRange(args, 1, args.length);
-        return args[0].equals("create-branch") ? Cli.create(sandbox, folder.resolve(".env"), more) : Cli.cleanUp(sandbox, more);
+        return args[0].equals("create-branch") ? create(more) : cleanUp(more);
     }
 
     private void ask(String method, String path, String key) throws IOException, InterruptedException {

@@ -10,13 +10,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.github.cdimascio.dotenv.Dotenv;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.sql.Connection;
-import java.sql.ResultSet;
 import java.sql.SQLException;
-import java.sql.Statement;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;
@@ -49,9 +45,7 @@ class EndToEndTest {
             assertFalse(customers.isEmpty());
             assertEquals(customers, customers(entry("DATABASE_URL")));
 
-            try (Connection branch = SandboxPostgres.connect(entry("DATABASE_URL_UNPOOLED")); Statement statement = branch.createStatement()) {
-                statement.execute("insert into customers (name) values ('Dogwood Deli')");
-            }
+            SandboxPostgres.query(entry("DATABASE_URL_UNPOOLED"), "insert into customers (name) values ('Dogwood Deli')");
             List<String> more = new ArrayList<>(customers);
             more.add("Dogwood Deli");
             assertEquals(more, customers(entry("DATABASE_URL")));
@@ -75,8 +69,8 @@ class EndToEndTest {
     void a_masked_branch_holds_no_row_of_productions_as_it_is() throws Exception {
         try (Sandbox sandbox = Sandbox.start()) {
             String production = sandbox.neon().connectionString("production");
-            execute(production, "alter table customers add email text, add phone text, add card text");
-            execute(production,
+            SandboxPostgres.query(production, "alter table customers add email text, add phone text, add card text");
+            SandboxPostgres.query(production,
                     "update customers set email = 'owner' || id || '@shop.example', phone = '030 12345' || id, card = '4111 ' || id");
             List<List<String>> rows = rows(production);
             // As Neon does: until it says that the branch is masked, the rows are production's.
@@ -107,29 +101,17 @@ class EndToEndTest {
         }
     }
 
-    private static void execute(String connectionString, String sql) throws SQLException {
-        try (Connection connection = SandboxPostgres.connect(connectionString); Statement statement = connection.createStatement()) {
-            statement.execute(sql);
-        }
-    }
-
     private static List<List<String>> rows(String connectionString) throws SQLException {
-        try (Connection connection = SandboxPostgres.connect(connectionString); Statement statement = connection.createStatement();
-                ResultSet found = statement.executeQuery("select name, email, phone, card from customers order by id")) {
-            List<List<String>> rows = new ArrayList<>();
-            while (found.next()) {
-                rows.add(List.of(found.getString(1), found.getString(2), found.getString(3), found.getString(4)));
-            }
-            return rows;
-        }
+        return SandboxPostgres.query(connectionString, "select concat_ws('|', name, email, phone, card) from customers order by"
+                + " id").stream()
+                .map(row -> List.of(row.split("\\|"))).toList();
     }
 
     private Shell.Result jbang(Sandbox sandbox, String... args) {
         Path project = Path.of("").toAbsolutePath();
-        List<String> command = new ArrayList<>(List.of(project.resolve(".ci/jbang").toString(), project.resolve("neon-ci.java").toString()));
+        List<String> command = new ArrayList<>(List.of(project + "/.ci/jbang", project + "/neon-ci.java"));
         command.addAll(List.of(args));
-        Map<String, String> environment = new HashMap<>(sandbox.environment());
-        environment.put("HOME", System.getProperty("user.home"));
+        Map<String, String> environment = sandbox.environment(Map.of("HOME", System.getProperty("user.home")));
         if (args[0].equals("cleanup-branches")) {
             // As from a laptop: a build of the branch that is gone could not clean up after itself.
             environment.remove("AWS_APP_ID");
@@ -144,13 +126,6 @@ class EndToEndTest {
     }
 
     private static List<String> customers(String connectionString) throws SQLException {
-        try (Connection connection = SandboxPostgres.connect(connectionString); Statement statement = connection.createStatement();
-                ResultSet rows = statement.executeQuery("select name from customers order by id")) {
-            List<String> names = new ArrayList<>();
-            while (rows.next()) {
-                names.add(rows.getString(1));
-            }
-            return names;
-        }
+        return SandboxPostgres.query(connectionString, "select name from customers order by id");
     }
 }

@@ -14,7 +14,6 @@ import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -54,9 +53,9 @@ class PackagingTest {
         elsewhere = Files.createDirectory(folder.resolve("else where"));
         checkout = Files.createDirectory(folder.resolve("checkout"));
         for (String part : List.of("neon-ci.java", "lib", "jbang-catalog.json", ".ci")) {
-            copy(PROJECT.resolve(part), checkout.resolve(part));
+            Shell.copy(PROJECT.resolve(part), checkout.resolve(part));
         }
-        copy(PROJECT.resolve(".ci/jbang"), home.resolve("bin/jbang"));
+        Shell.copy(PROJECT.resolve(".ci/jbang"), home.resolve("bin/jbang"));
         sandbox = Sandbox.withoutPostgres();
         web = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
         web.createContext("/v1.0.0/", exchange -> {
@@ -159,8 +158,8 @@ class PackagingTest {
         Files.createDirectory(repository.resolve("lib"));
         Files.writeString(repository.resolve("lib/Cart.java"), "class Cart { this is not even Java }");
         Files.writeString(repository.resolve("lib/index.ts"), "export {}");
-        copy(PROJECT.resolve("neon-ci.java"), repository.resolve("neon-ci.java"));
-        copy(PROJECT.resolve("lib"), repository.resolve("lib"));
+        Shell.copy(PROJECT.resolve("neon-ci.java"), repository.resolve("neon-ci.java"));
+        Shell.copy(PROJECT.resolve("lib"), repository.resolve("lib"));
         assertCreates(repository, "jbang", "neon-ci.java");
     }
 
@@ -184,7 +183,7 @@ class PackagingTest {
 
     @Test
     void jbang_for_a_machine_that_has_none_fetches_itself_whole_even_twice_at_once() throws IOException {
-        assumeTrue(isOnPath("mvn"), "Maven is not on the PATH");
+        assumeTrue(Shell.isOnPath("mvn"), "Maven is not on the PATH");
         Path jbangDir = Files.createDirectory(folder.resolve("jbang dir"));
         Path jar = Files.writeString(jbangDir.resolve(JAR), "half a jar");
         Map<String, String> environment = Map.of("JBANG_DIR", jbangDir.toString(), "PATH", pathWithout("jbang"));
@@ -242,7 +241,7 @@ class PackagingTest {
     private static String toolsWithCurl(String curl) throws IOException {
         Path tools = Files.createTempDirectory(folder, "tools");
         for (String tool : List.of("bash", "env", "cat", "chmod", "grep", "mkdir")) {
-            Files.copy(onPath(tool).findFirst().orElseThrow(), tools.resolve(tool), StandardCopyOption.COPY_ATTRIBUTES);
+            Shell.copy(Shell.onPath(tool).toRealPath(), tools.resolve(tool));
         }
         assertTrue(Files.writeString(tools.resolve("curl"), "#!/usr/bin/env bash\n" + curl).toFile().setExecutable(true));
         return tools.toString();
@@ -256,7 +255,7 @@ class PackagingTest {
     void a_builds_cache_has_one_path_in_every_folder_and_never_anothers() throws IOException {
         Path links = folder.resolve("links");
         Path copy = folder.resolve("linking/jbang");
-        copy(PROJECT.resolve(".ci/jbang"), copy);
+        Shell.copy(PROJECT.resolve(".ci/jbang"), copy);
         Files.writeString(copy, Files.readString(copy).replace("/tmp/neon-ci-$UID", links.toString()));
         Path real = Files.createDirectory(folder.resolve("telling")).resolve("jbang");
         Files.writeString(real, """
@@ -293,7 +292,7 @@ class PackagingTest {
     @Test
     void jbang_for_a_machine_that_has_none_is_the_one_on_the_path_and_never_itself() throws IOException {
         Path copy = folder.resolve("copy/jbang");
-        copy(PROJECT.resolve(".ci/jbang"), copy);
+        Shell.copy(PROJECT.resolve(".ci/jbang"), copy);
         Path real = Files.createDirectory(folder.resolve("real")).resolve("jbang");
         Files.writeString(real, "#!/usr/bin/env bash\nprintf '<%s>' \"$@\"; exit 7\n");
         assertTrue(real.toFile().setExecutable(true));
@@ -335,10 +334,9 @@ class PackagingTest {
     private Map<String, String> environment(Path home) throws IOException {
         Path jar = Path.of(System.getenv().getOrDefault("JBANG_DIR", System.getProperty("user.home") + "/.jbang"), JAR);
         if (Files.exists(jar) && !Files.exists(home.resolve(".jbang"))) {
-            copy(jar, home.resolve(".jbang").resolve(JAR));
+            Shell.copy(jar, home.resolve(".jbang").resolve(JAR));
         }
-        Map<String, String> environment = new HashMap<>(sandbox.environment());
-        environment.put("HOME", home.toString());
+        Map<String, String> environment = sandbox.environment(Map.of("HOME", home.toString()));
         // JBang looks for the shell's start-up files where Java says the home folder is.
         environment.put("JBANG_JAVA_OPTIONS", "-Duser.home=" + home);
         environment.put("JBANG_REPO", System.getenv().getOrDefault("JBANG_REPO", System.getProperty("user.home") + "/.m2/repository"));
@@ -351,27 +349,8 @@ class PackagingTest {
         return "http://" + WEB_HOST + ":" + web.getAddress().getPort() + "/v1.0.0/";
     }
 
-    private static boolean isOnPath(String program) {
-        return onPath(program).findAny().isPresent();
-    }
-
-    private static Stream<Path> onPath(String program) {
-        return Stream.of(System.getenv("PATH").split(":")).map(place -> Path.of(place, program)).filter(Files::isExecutable);
-    }
-
     private static String pathWithout(String program) {
         return Stream.of(System.getenv("PATH").split(":")).filter(place -> !Files.isExecutable(Path.of(place, program)))
                 .collect(Collectors.joining(":"));
-    }
-
-    private static void copy(Path from, Path to) throws IOException {
-        Files.createDirectories(to.getParent());
-        try (Stream<Path> files = Files.walk(from)) {
-            for (Path file : files.filter(Files::isRegularFile).toList()) {
-                Path target = to.resolve(from.relativize(file).toString());
-                Files.createDirectories(target.getParent());
-                Files.copy(file, target, StandardCopyOption.COPY_ATTRIBUTES);
-            }
-        }
     }
 }

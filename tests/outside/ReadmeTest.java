@@ -1,6 +1,6 @@
 //DEPS org.yaml:snakeyaml:2.7
-//SOURCES ../command/Cli.java
-//SOURCES ../sandbox/Shell.java
+//SOURCES ../command/InSandbox.java
+//SOURCES ../sandbox/Certificate.java
 //SOURCES Npm.java
 //SOURCES Readme.java
 
@@ -17,11 +17,6 @@ import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.security.KeyStore;
-import java.sql.Connection;
-import java.sql.ResultSet;
-import java.sql.SQLException;
-import java.sql.Statement;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -36,49 +31,39 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
-import javax.net.ssl.KeyManagerFactory;
-import javax.net.ssl.SSLContext;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestFactory;
-import org.junit.jupiter.api.io.TempDir;
 import org.yaml.snakeyaml.Yaml;
 import picocli.CommandLine;
 import picocli.CommandLine.Model.OptionSpec;
 
 /** Holds the README to the truth: its command lines, its options, its output and its error texts are those of the program. */
-class ReadmeTest {
+class ReadmeTest extends InSandbox {
 
     private static final Pattern COMMAND =
             Pattern.compile("(?:\\bneon-ci(?:\\.java|\\.jar|@\\S+)? |`)((?:create-branch|cleanup-branches)\\b[^`\\n]*)");
     private static final Path PROJECT = Path.of("").toAbsolutePath();
 
-    @TempDir
-    Path folder;
-
     @Test
     void begins_with_what_the_log_really_says() {
-        try (Sandbox sandbox = Sandbox.withoutPostgres()) {
-            List<String> shown = shown(Readme.block("console", "cleanup-branches"));
-            assertEquals(3, shown.size());
-            assertShows(shown.get(0), sandbox, Map.of("AWS_BRANCH", "feature/login"));
-            assertShows(shown.get(1), sandbox, Map.of("AWS_BRANCH", "main"));
-            sandbox.neon().add(SandboxAws.APP_ID + "-feature/old");
-            assertShows(shown.get(2), sandbox, Map.of("AWS_BRANCH", "main"));
-            String lines = Readme.block("yaml", "cleanup-branches");
-            shown.forEach(text -> assertTrue(lines.contains("- " + command(text) + "\n"), text));
-        }
+        List<String> shown = shown(Readme.block("console", "cleanup-branches"));
+        assertEquals(3, shown.size());
+        assertShows(shown.get(0), Map.of("AWS_BRANCH", "feature/login"));
+        assertShows(shown.get(1), Map.of("AWS_BRANCH", "main"));
+        sandbox.neon().add(SandboxAws.APP_ID + "-feature/old");
+        assertShows(shown.get(2), Map.of("AWS_BRANCH", "main"));
+        String lines = Readme.block("yaml", "cleanup-branches");
+        shown.forEach(text -> assertTrue(lines.contains("- " + command(text) + "\n"), text));
     }
 
     @Test
     void checks_a_set_up_with_no_variable_of_a_build() {
-        try (Sandbox sandbox = Sandbox.withoutPostgres()) {
-            String shown = shown(Readme.block("console", "--dry-run")).get(0).replace("quiet-river-12345678", SandboxNeon.PROJECT_ID);
-            Map<String, String> none = Stream.of("AWS_APP_ID", "AWS_BRANCH", "AWS_JOB_ID", "AWS_REGION", "NEON_PROJECT_ID",
-                    "NEON_API_KEY_PARAM").collect(Collectors.toMap(name -> name, name -> ""));
-            assertShows(shown, sandbox, none);
-        }
+        String shown = shown(Readme.block("console", "--dry-run")).get(0).replace("quiet-river-12345678", SandboxNeon.PROJECT_ID);
+        Map<String, String> none = Stream.of("AWS_APP_ID", "AWS_BRANCH", "AWS_JOB_ID", "AWS_REGION", "NEON_PROJECT_ID",
+                "NEON_API_KEY_PARAM").collect(Collectors.toMap(name -> name, name -> ""));
+        assertShows(shown, none);
     }
 
     /** Splits a block into its commands, each with what it prints. */
@@ -91,10 +76,10 @@ class ReadmeTest {
     }
 
     /** Runs the command, and expects what the README shows but for ids and times. */
-    private void assertShows(String shown, Sandbox sandbox, Map<String, String> changes) {
+    private void assertShows(String shown, Map<String, String> changes) {
         List<String> words = new ArrayList<>(words(command(shown).replaceFirst(".*neon-ci.java ", "")));
         if (words.get(0).equals("create-branch")) {
-            words.addAll(List.of("--env-file", folder.resolve(".env").toString()));
+            words.addAll(List.of("--env-file", envFile.toString()));
         }
         String said = Cli.run(sandbox, changes, words.toArray(String[]::new)).out().replace(folder + "/", "");
         assertEquals(anonymous(shown.replaceFirst(".*\n", "")).strip(), anonymous(said).strip());
@@ -166,31 +151,27 @@ class ReadmeTest {
         for (JsonNode statement : Cli.json(Readme.block("json", "ssm:GetParameter")).path("Statement")) {
             granted.add(statement.path("Action").asText());
         }
-        try (Sandbox sandbox = Sandbox.withoutPostgres()) {
-            Cli.create(sandbox, folder.resolve(".env"));
-            Cli.cleanUp(sandbox);
-            Set<String> used = new LinkedHashSet<>();
-            for (Exchange exchange : sandbox.exchanges()) {
-                if (exchange.path().startsWith("/ssm")) {
-                    used.add(exchange.requestHeaders().get("x-amz-target").replace("AmazonSSM.", "ssm:"));
-                } else if (exchange.path().startsWith("/amplify/")) {
-                    boolean isList = exchange.method().equals("GET") && exchange.path().endsWith("/branches");
-                    used.add(isList ? "amplify:ListBranches" : exchange.toString());
-                }
+        create();
+        cleanUp();
+        Set<String> used = new LinkedHashSet<>();
+        for (Exchange exchange : sandbox.exchanges()) {
+            if (exchange.path().startsWith("/ssm")) {
+                used.add(exchange.requestHeaders().get("x-amz-target").replace("AmazonSSM.", "ssm:"));
+            } else if (exchange.path().startsWith("/amplify/")) {
+                boolean isList = exchange.method().equals("GET") && exchange.path().endsWith("/branches");
+                used.add(isList ? "amplify:ListBranches" : exchange.toString());
             }
-            assertEquals(granted, List.copyOf(used));
         }
+        assertEquals(granted, List.copyOf(used));
     }
 
     @Test
     void shows_the_fields_that_json_output_has() {
-        try (Sandbox sandbox = Sandbox.withoutPostgres()) {
-            sandbox.neon().add(SandboxAws.APP_ID + "-old");
-            String created = Cli.create(sandbox, folder.resolve(".env"), "--output", "json").out();
-            String cleaned = Cli.cleanUp(sandbox, "--output", "json", "--grace", "3d").out();
-            assertEquals(Stream.of(created, cleaned).map(ReadmeTest::shape).toList(),
-                    Readme.block("json", "env_files").lines().map(ReadmeTest::shape).toList());
-        }
+        sandbox.neon().add(SandboxAws.APP_ID + "-old");
+        String created = create("--output", "json").out();
+        String cleaned = cleanUp("--output", "json", "--grace", "3d").out();
+        assertEquals(Stream.of(created, cleaned).map(ReadmeTest::shape).toList(),
+                Readme.block("json", "env_files").lines().map(ReadmeTest::shape).toList());
     }
 
     @TestFactory
@@ -239,17 +220,14 @@ class ReadmeTest {
         Path bin = Npm.packages("neonctl@5.0.1").resolve("node_modules/.bin");
         Path npx = Files.writeString(folder.resolve("npx"), "#!/usr/bin/env bash\nname=$1; shift; exec \"" + bin + "/$name\" \"$@\"\n");
         assertTrue(npx.toFile().setExecutable(true));
-        try (Sandbox sandbox = Sandbox.withoutPostgres()) {
-            Map<String, String> environment = new HashMap<>(sandbox.environment());
-            environment.putAll(Map.of("PATH", folder + ":" + System.getenv("PATH"), "HOME", folder.toString(),
-                    "NEON_API_KEY", sandbox.apiKey()));
-            List.of("-main", "-feature/old").forEach(branch -> sandbox.neon().add(SandboxAws.APP_ID + branch));
-            sandbox.neon().add("d9another-main");
-            Shell.Result result = Shell.run(folder, environment, "bash", "-ec", Readme.block("bash", "npx neonctl")
-                    .replace("PROJECT_ID", SandboxNeon.PROJECT_ID).replace("APP_ID", SandboxAws.APP_ID));
-            assertEquals(0, result.exitCode(), result.err());
-            assertEquals(List.of("production", "d9another-main"), sandbox.neon().branches().stream().map(branch -> branch.name).toList());
-        }
+        Map<String, String> environment = sandbox.environment(Map.of("PATH", folder + ":" + System.getenv("PATH"),
+                "HOME", folder.toString(), "NEON_API_KEY", sandbox.apiKey()));
+        List.of("-main", "-feature/old").forEach(branch -> sandbox.neon().add(SandboxAws.APP_ID + branch));
+        sandbox.neon().add("d9another-main");
+        Shell.Result result = Shell.run(folder, environment, "bash", "-ec", Readme.block("bash", "npx neonctl")
+                .replace("PROJECT_ID", SandboxNeon.PROJECT_ID).replace("APP_ID", SandboxAws.APP_ID));
+        assertEquals(0, result.exitCode(), result.err());
+        assertEquals(List.of("production", "d9another-main"), sandbox.neon().names());
     }
 
     @Test
@@ -272,7 +250,7 @@ class ReadmeTest {
     /** Runs neon-ci, after these lines of a shell, where Neon has a certificate that only the holder of company.pem trusts. */
     private String behindACompanysCertificate(String lines) throws Exception {
         HttpsServer neon = HttpsServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
-        neon.setHttpsConfigurator(new HttpsConfigurator(companysCertificate()));
+        neon.setHttpsConfigurator(new HttpsConfigurator(Certificate.make(folder)));
         neon.createContext("/", exchange -> {
             exchange.sendResponseHeaders(401, -1);
             exchange.close();
@@ -281,26 +259,10 @@ class ReadmeTest {
         try {
             Map<String, String> variables = Map.of("AWS_APP_ID", SandboxAws.APP_ID, "AWS_BRANCH", "main", "NEON_PROJECT_ID", "p",
                     "NEON_API_KEY", "napi_x", "NEON_API_HOST", "https://localhost:" + neon.getAddress().getPort(), "PATH", pathWithJava());
-            String command = Stream.of(Shell.java("create-branch")).map(word -> "'" + word + "'").collect(Collectors.joining(" "));
-            return Shell.run(folder, variables, "bash", "-ec", lines + "\n" + command).err();
+            return Shell.run(folder, variables, "bash", "-ec", lines + "\n" + Shell.quoted(Shell.java("create-branch"))).err();
         } finally {
             neon.stop(0);
         }
-    }
-
-    private SSLContext companysCertificate() throws Exception {
-        Shell.Result made = Shell.run(folder, Map.of("PATH", pathWithJava()), "bash", "-ec", """
-                rm -f company.* keys.p12
-                key="keytool -keystore keys.p12 -storepass changeit -alias company"
-                $key -genkeypair -keyalg EC -dname CN=localhost -ext san=dns:localhost
-                $key -exportcert -rfc -file company.pem""");
-        assertEquals(0, made.exitCode(), made.out() + made.err());
-        char[] password = "changeit".toCharArray();
-        KeyManagerFactory managers = KeyManagerFactory.getInstance(KeyManagerFactory.getDefaultAlgorithm());
-        managers.init(KeyStore.getInstance(folder.resolve("keys.p12").toFile(), password), password);
-        SSLContext context = SSLContext.getInstance("TLS");
-        context.init(managers.getKeyManagers(), null, null);
-        return context;
     }
 
     private static String pathWithJava() {
@@ -311,25 +273,13 @@ class ReadmeTest {
     @Tag("slow")
     void has_masking_rules_that_leave_no_row_as_it_was() throws Exception {
         String rules = Files.writeString(folder.resolve("rules.json"), Readme.block("json", "masking_value")).toString();
-        try (Sandbox sandbox = Sandbox.start()) {
-            rows(sandbox, "production", "alter table customers add column email text not null default 'someone@shop.example'");
-            Cli.Result result = Cli.create(sandbox, folder.resolve(".env"), "--masking-rules", rules);
+        try (Sandbox real = Sandbox.start()) {
+            SandboxPostgres.query(real.neon().connectionString("production"),
+                    "alter table customers add column email text not null default 'someone@shop.example'");
+            Cli.Result result = Cli.create(real, envFile, "--masking-rules", rules);
             assertEquals(0, result.exitCode(), result.err());
-            List<String> masked = rows(sandbox, Cli.BRANCH, "select distinct name || ' ' || (email like '%@shop.example') from customers");
-            assertEquals(List.of("Someone false"), masked);
-        }
-    }
-
-    private static List<String> rows(Sandbox sandbox, String neonBranch, String sql) throws SQLException {
-        try (Connection connection = SandboxPostgres.connect(sandbox.neon().connectionString(neonBranch));
-                Statement statement = connection.createStatement()) {
-            List<String> rows = new ArrayList<>();
-            if (statement.execute(sql)) {
-                for (ResultSet found = statement.getResultSet(); found.next(); ) {
-                    rows.add(found.getString(1));
-                }
-            }
-            return rows;
+            assertEquals(List.of("Someone false"), SandboxPostgres.query(real.neon().connectionString(Cli.BRANCH),
+                    "select distinct name || ' ' || (email like '%@shop.example') from customers"));
         }
     }
 
@@ -368,11 +318,11 @@ class ReadmeTest {
     }
 
     private String trouble(Consumer<Sandbox> situation, Map<String, String> changes, String... args) {
-        try (Sandbox sandbox = Sandbox.withoutPostgres()) {
-            situation.accept(sandbox);
+        try (Sandbox another = Sandbox.withoutPostgres()) {
+            situation.accept(another);
             String[] more = Arrays.copyOfRange(args, 1, args.length);
-            Cli.Result result = args[0].equals("create-branch") ? Cli.create(sandbox, changes, folder.resolve(".env"), more)
-                    : Cli.run(sandbox, changes, args);
+            Cli.Result result = args[0].equals("create-branch") ? Cli.create(another, changes, envFile, more)
+                    : Cli.run(another, changes, args);
             return result.err();
         }
     }
@@ -386,21 +336,16 @@ class ReadmeTest {
 
     /** The AWS SDK looks for credentials in the environment of its process, so this takes a process of its own. */
     private String withoutCredentials() {
-        try (Sandbox sandbox = Sandbox.withoutPostgres()) {
-            Map<String, String> environment = new HashMap<>(sandbox.environment());
-            environment.keySet().removeAll(List.of("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"));
-            environment.put("HOME", folder.toString());
-            return Shell.run(folder, environment, Shell.java("create-branch")).err();
-        }
+        Map<String, String> environment = sandbox.environment(Map.of("HOME", folder.toString()));
+        environment.keySet().removeAll(List.of("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"));
+        return process(environment, "create-branch").err();
     }
 
     /** On a machine that has neither Java nor curl. */
     private String withoutJBang() throws IOException {
         Path tools = Files.createDirectory(folder.resolve("tools"));
         for (String tool : List.of("bash", "cat", "grep", "mkdir")) {
-            Path found = Stream.of(System.getenv("PATH").split(":")).map(place -> Path.of(place, tool)).filter(Files::isExecutable)
-                    .findFirst().orElseThrow();
-            Shell.copy(found, tools.resolve(tool));
+            Shell.copy(Shell.onPath(tool).toRealPath(), tools.resolve(tool));
         }
         return Shell.run(folder, Map.of("PATH", tools.toString(), "JAVA_HOME", "", "JBANG_DIR", folder.resolve("jbang").toString()),
                 tools.resolve("bash").toString(), PROJECT.resolve(".ci/jbang").toString(), "neon-ci.java", "create-branch").err();

@@ -13,11 +13,7 @@ import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.sql.Connection;
-import java.sql.ResultSet;
 import java.sql.SQLException;
-import java.sql.Statement;
-import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -137,7 +133,7 @@ class RealAppTest {
         assertEquals(List.of("id", "name"), columns(production), "production was not migrated");
         assertEquals(List.of("id", "name", "active"), columns(sandbox.neon().connectionString(Cli.BRANCH)));
 
-        execute(production, "insert into customers (name) values ('Elm Estates')");
+        SandboxPostgres.query(production, "insert into customers (name) values ('Elm Estates')");
         Rehearsal.Build main = build(BUILDSPEC, "main", Map.of());
         assertTrue(main.isDeployed(), main.log());
         assertEquals("Alder Books, Birch Bikes, Cedar Cinema, Elm Estates, Dogwood Deli", customers(main.folder()));
@@ -208,19 +204,7 @@ class RealAppTest {
     }
 
     private static List<String> columns(String connectionString) throws SQLException {
-        try (Connection connection = SandboxPostgres.connect(connectionString); Statement statement = connection.createStatement();
-                ResultSet rows = statement.executeQuery("select * from customers")) {
-            List<String> columns = new ArrayList<>();
-            for (int i = 1; i <= rows.getMetaData().getColumnCount(); i++) {
-                columns.add(rows.getMetaData().getColumnName(i));
-            }
-            return columns;
-        }
-    }
-
-    private static void execute(String connectionString, String sql) throws SQLException {
-        try (Connection connection = SandboxPostgres.connect(connectionString); Statement statement = connection.createStatement()) {
-            statement.execute(sql);
-        }
+        return SandboxPostgres.query(connectionString, "select column_name from information_schema.columns where table_schema = 'public'"
+                + " and table_name = 'customers' order by ordinal_position");
     }
 }

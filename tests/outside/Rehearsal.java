@@ -3,16 +3,12 @@
 //SOURCES ../sandbox/Shell.java
 
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.file.FileSystems;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.PathMatcher;
-import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
-import java.util.Comparator;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.logging.Level;
@@ -39,8 +35,8 @@ final class Rehearsal {
     private static final List<String> COPY = List.of("neon-ci.java", "lib", ".ci/jbang");
 
     /** All that Amplify's image has and the commands or the stand-ins need. */
-    private static final List<String> PROGRAMS = List.of("bash", "sh", "env", "cat", "cp", "ln", "ls", "mkdir", "mv", "rm", "touch", "dirname",
-            "basename", "uname", "sed", "grep", "tar", "gzip", "git", "node", "id", "tr", "cut", "head");
+    private static final List<String> PROGRAMS = List.of("bash", "sh", "env", "cat", "cp", "ln", "ls", "mkdir", "mv", "rm", "touch",
+            "dirname", "basename", "uname", "sed", "grep", "tar", "gzip", "git", "node", "id", "tr", "cut", "head");
 
     /** JUnit warns of each link to the outside that it deletes, such as those to the tools. */
     private static final Logger TEMPORARY_FOLDERS = Logger.getLogger("org.junit.jupiter.api.io");
@@ -71,7 +67,8 @@ final class Rehearsal {
             tool(recorded, "");
         }
         // Like Next.js, which takes the env file along, and like Nuxt, which takes what is in the environment.
-        tool("pnpm", "[ \"$*\" != 'run build' ] || { mkdir -p .amplify-hosting && cp .env .amplify-hosting && env > .amplify-hosting/baked; }");
+        tool("pnpm", "[ \"$*\" != 'run build' ] || { mkdir -p .amplify-hosting && cp .env .amplify-hosting &&"
+                + " env > .amplify-hosting/baked; }");
         Files.writeString(tools.resolve("installer"), """
                 [ "$*" = version ] || exit 1
                 mkdir -p "$JBANG_DIR/bin" && cp "$TOOLS/jbang.jar" "$JBANG_DIR/bin" && cp "$TOOLS/launcher" "$JBANG_DIR/bin/jbang"
@@ -105,11 +102,8 @@ final class Rehearsal {
 
     /** Starts with a cache in which there is nothing. */
     void emptyCache() throws IOException {
-        try (Stream<Path> files = Files.walk(cache)) {
-            for (Path file : files.sorted(Comparator.reverseOrder()).filter(file -> !file.equals(cache)).toList()) {
-                Files.delete(file);
-            }
-        }
+        Shell.delete(cache);
+        Files.createDirectory(cache);
     }
 
     /**
@@ -126,7 +120,7 @@ final class Rehearsal {
         }
         Path root = Files.createDirectories(folder.resolve("build-" + ++builds));
         for (String part : copied) {
-            copy(PROJECT.resolve(part), root.resolve(part));
+            Shell.copy(PROJECT.resolve(part), root.resolve(part));
         }
         Path jbang = root.resolve(".ci/jbang");
         if (Files.exists(jbang)) {
@@ -134,10 +128,11 @@ final class Rehearsal {
         }
         Map<?, ?> spec = new Yaml().load(buildspec);
         Map<?, ?> app = spec.containsKey("applications") ? (Map<?, ?>) ((List<?>) spec.get("applications")).get(0) : spec;
-        Path place = Files.createDirectories(root.resolve(String.valueOf(app.containsKey("appRoot") ? app.get("appRoot") : ".")).normalize());
-        copy(cache, place);
+        String appRoot = String.valueOf(app.containsKey("appRoot") ? app.get("appRoot") : ".");
+        Path place = Files.createDirectories(root.resolve(appRoot).normalize());
+        Shell.copy(cache, place);
         if (appFiles != null) {
-            copy(appFiles, place);
+            Shell.copy(appFiles, place);
         }
 
         List<String> script = new ArrayList<>();
@@ -151,10 +146,9 @@ final class Rehearsal {
         Files.writeString(root.resolve("build.sh"), String.join("\n", script));
         Files.writeString(calls, "");
 
-        Map<String, String> environment = new HashMap<>(sandbox.environment());
-        environment.putAll(Map.of("AWS_BRANCH", branch, "AWS_COMMIT_ID", "HEAD", "AWS_JOB_ID", "0000000001", "PATH", tools.toString(),
-                "HOME", Files.createDirectories(root.resolve("home")).toString(), "TOOLS", tools.toString(), "CALLS", calls.toString(),
-                "JDK", System.getProperty("java.home"), "JAVA_HOME", ""));
+        Map<String, String> environment = sandbox.environment(Map.of("AWS_BRANCH", branch, "AWS_COMMIT_ID", "HEAD",
+                "AWS_JOB_ID", "0000000001", "PATH", tools.toString(), "HOME", Files.createDirectories(root.resolve("home")).toString(),
+                "TOOLS", tools.toString(), "CALLS", calls.toString(), "JDK", System.getProperty("java.home"), "JAVA_HOME", ""));
         environment.put("LC_ALL", "");
         environment.put("npm_config_cache", folder.resolve("npm-cache").toString());
         environment.putAll(changes);
@@ -187,16 +181,16 @@ final class Rehearsal {
         for (Object path : paths == null ? List.of() : (List<?>) paths) {
             PathMatcher matcher = FileSystems.getDefault().getPathMatcher("glob:" + path);
             try (Stream<Path> files = Files.walk(place)) {
-                for (Path file : files.filter(file -> matcher.matches(place.relativize(file))).toList()) {
-                    copyOne(file, cache.resolve(place.relativize(file).toString()));
+                for (Path file : files.filter(file -> matcher.matches(place.relativize(file)))
+                        .filter(file -> !Files.isDirectory(file, LinkOption.NOFOLLOW_LINKS)).toList()) {
+                    Shell.copy(file, cache.resolve(place.relativize(file).toString()));
                 }
             }
         }
     }
 
     private Shell.Result runAsUser(Path place, Map<String, String> environment, Path script) {
-        boolean isRoot = Shell.run(place, Map.of(), "id", "-u").out().equals("0\n");
-        if (!isRoot) {
+        if (!Shell.isRoot()) {
             return Shell.run(place, environment, tools.resolve("bash").toString(), script.toString());
         }
         Shell.run(folder, Map.of(), "chown", "-R", "nobody", folder.toString());
@@ -205,9 +199,7 @@ final class Rehearsal {
     }
 
     private void link(String program) throws IOException {
-        Path found = Stream.of(System.getenv("PATH").split(":")).map(place -> Path.of(place, program)).filter(Files::isExecutable)
-                .findFirst().orElseThrow(() -> new IllegalStateException("there is no " + program + " on the PATH"));
-        Files.createSymbolicLink(tools.resolve(program), found);
+        Files.createSymbolicLink(tools.resolve(program), Shell.onPath(program));
     }
 
     private void tool(String name, String script) throws IOException {
@@ -226,27 +218,5 @@ final class Rehearsal {
             throw new IllegalStateException("no JBang to rehearse with: " + fetched.err());
         }
         return jar;
-    }
-
-    private static void copy(Path from, Path to) throws IOException {
-        try (Stream<Path> files = Files.walk(from)) {
-            for (Path file : files.toList()) {
-                copyOne(file, to.resolve(from.relativize(file).toString()));
-            }
-        }
-    }
-
-    /** Keeps time stamps, as Amplify's archive of the cache does, and links. */
-    private static void copyOne(Path from, Path to) {
-        try {
-            if (Files.isDirectory(from, LinkOption.NOFOLLOW_LINKS)) {
-                Files.createDirectories(to);
-                return;
-            }
-            Files.createDirectories(to.getParent());
-            Files.copy(from, to, StandardCopyOption.COPY_ATTRIBUTES, StandardCopyOption.REPLACE_EXISTING, LinkOption.NOFOLLOW_LINKS);
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        }
     }
 }

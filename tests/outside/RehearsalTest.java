@@ -105,8 +105,8 @@ class RehearsalTest {
         sandbox.aws().removeBranch("feature/login");
         Rehearsal.Build build = rehearsal.build(amplifyYml, "main", Map.of());
         assertTrue(build.isDeployed(), build.log());
-        assertTrue(build.log().contains("'" + APP + "-feature/login' (" + sandbox.neon().branch(APP + "-feature/login").id + ") expires on "),
-                build.log());
+        String id = sandbox.neon().branch(APP + "-feature/login").id;
+        assertTrue(build.log().contains("'" + APP + "-feature/login' (" + id + ") expires on "), build.log());
         sandbox.neon().passTime(Duration.ofDays(2));
         assertTrue(sandbox.neon().hasBranch(APP + "-feature/login"));
         sandbox.neon().passTime(Duration.ofDays(2));

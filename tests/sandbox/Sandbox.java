@@ -16,6 +16,7 @@
 import java.net.URI;
 import java.security.SecureRandom;
 import java.time.Duration;
+import java.util.HashMap;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
@@ -85,6 +86,13 @@ final class Sandbox implements AutoCloseable {
                 Map.entry("AWS_ACCESS_KEY_ID", SandboxAws.ACCESS_KEY_ID),
                 Map.entry("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY),
                 Map.entry("AWS_EC2_METADATA_DISABLED", "true"));
+    }
+
+    /** Returns this environment with variables of which some may differ, for more changes. */
+    Map<String, String> environment(Map<String, String> changes) {
+        Map<String, String> environment = new HashMap<>(environment());
+        environment.putAll(changes);
+        return environment;
     }
 
     /** Returns what the AWS SDK needs to sign requests to the sandbox from within this JVM, whose environment cannot be changed. */

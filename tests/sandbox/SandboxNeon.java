@@ -77,6 +77,11 @@ final class SandboxNeon {
         return List.copyOf(branches.values());
     }
 
+    /** Returns what the branches are called, in the order in which they were made. */
+    List<String> names() {
+        return branches().stream().map(branch -> branch.name).toList();
+    }
+
     /** Returns the branch with this name or id. Throws IllegalArgumentException if there is none. */
     synchronized SandboxBranch branch(String nameOrId) {
         return branches.values().stream().filter(branch -> branch.id.equals(nameOrId) || branch.name.equals(nameOrId)).findFirst()

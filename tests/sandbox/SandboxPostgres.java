@@ -253,6 +253,19 @@ final class SandboxPostgres implements AutoCloseable {
                 SandboxHttp.encode(branch.passwords.get(role)), HOST, door.port(), SandboxHttp.encode(database));
     }
 
+    /** Runs a statement, and returns the first column of the rows that it gives, none if it gives no rows. */
+    static List<String> query(String connectionString, String sql) throws SQLException {
+        try (Connection connection = connect(connectionString); Statement statement = connection.createStatement()) {
+            List<String> rows = new ArrayList<>();
+            if (statement.execute(sql)) {
+                for (ResultSet found = statement.getResultSet(); found.next(); ) {
+                    rows.add(found.getString(1));
+                }
+            }
+            return rows;
+        }
+    }
+
     /** Connects as a program would that is given this connection string. Throws SQLException if the server does not let it in. */
     static Connection connect(String connectionString) throws SQLException {
         URI uri = URI.create(connectionString);

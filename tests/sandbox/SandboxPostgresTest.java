@@ -8,11 +8,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.sql.Connection;
-import java.sql.ResultSet;
 import java.sql.SQLException;
-import java.sql.Statement;
 import java.time.Duration;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.AfterAll;
@@ -160,10 +157,7 @@ class SandboxPostgresTest {
         Path folder = another.folder();
         try {
             SandboxNeon anotherNeon = new SandboxNeon(secret -> { }, another);
-            try (Connection connection = SandboxPostgres.connect(anotherNeon.connectionString("production"));
-                    Statement statement = connection.createStatement()) {
-                statement.executeUpdate("DELETE FROM customers");
-            }
+            SandboxPostgres.query(anotherNeon.connectionString("production"), "DELETE FROM customers");
             assertEquals(CUSTOMERS, customers("production"));
             assertTrue(processes(folder) > 0);
         } finally {
@@ -209,25 +203,14 @@ class SandboxPostgresTest {
     }
 
     private static void execute(String branch, String sql) throws SQLException {
-        try (Connection connection = SandboxPostgres.connect(neon.connectionString(branch));
-                Statement statement = connection.createStatement()) {
-            statement.execute(sql);
-        }
+        strings(branch, sql);
     }
 
     private static List<String> customers(String branch) throws SQLException {
         return strings(branch, "SELECT name FROM customers ORDER BY id");
     }
 
-    private static List<String> strings(String branch, String query) throws SQLException {
-        try (Connection connection = SandboxPostgres.connect(neon.connectionString(branch));
-                Statement statement = connection.createStatement();
-                ResultSet rows = statement.executeQuery(query)) {
-            List<String> strings = new ArrayList<>();
-            while (rows.next()) {
-                strings.add(rows.getString(1));
-            }
-            return strings;
-        }
+    private static List<String> strings(String branch, String sql) throws SQLException {
+        return SandboxPostgres.query(neon.connectionString(branch), sql);
     }
 }

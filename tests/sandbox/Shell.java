@@ -9,6 +9,7 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
@@ -61,6 +62,30 @@ final class Shell {
         Stream<String> jvm = Stream.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-XX:TieredStopAtLevel=1",
                 "-XX:+UseSerialGC", "-Xmx64m", "-cp", System.getProperty("java.class.path"), "NeonCi");
         return Stream.concat(jvm, Stream.of(args)).toArray(String[]::new);
+    }
+
+    /** Returns these words as a shell's command line takes them. */
+    static String quoted(String... words) {
+        return Stream.of(words).map(word -> "'" + word.replace("'", "'\\''") + "'").collect(Collectors.joining(" "));
+    }
+
+    /** Returns where a program is on the PATH. Throws IllegalStateException if it is not there. */
+    static Path onPath(String program) {
+        return onPaths(program).findFirst().orElseThrow(() -> new IllegalStateException("there is no " + program + " on the PATH"));
+    }
+
+    static boolean isOnPath(String program) {
+        return onPaths(program).findAny().isPresent();
+    }
+
+    private static Stream<Path> onPaths(String program) {
+        return Stream.of(System.getenv("PATH").split(File.pathSeparator)).map(place -> Path.of(place, program).toAbsolutePath())
+                .filter(Files::isExecutable);
+    }
+
+    /** Returns whether the tests are root's, for whom the modes of files do not hold. */
+    static boolean isRoot() {
+        return System.getProperty("user.name").equals("root");
     }
 
     /** Copies a file, or a folder with all that is in it, with time stamps, modes and links, over what may be there. */

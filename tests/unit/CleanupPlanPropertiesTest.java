@@ -34,13 +34,15 @@ class CleanupPlanPropertiesTest {
     private static final Instant GRACE_ENDS = Instant.parse("2026-12-10T00:00:00Z");
 
     /** Pieces of names that are out to hurt: prefixes of each other, globs and expressions, quotes, spaces, and what is not ASCII. */
-    private static final List<String> PIECES = List.of("main", "dev", "feature", "feature/login", "feature/login2", "a", "A", "ab", "prod", "a.b", "a*",
-            "*", "?", "[ab]", "^a$", "(a|b)", "\\Q", "\\E", "$(x)", "`x`", "'", "\"", " ", "two words", "%2F", "%", "/", "-", "--", "d1-", "pr-7",
-            "é", "e\u0301", "日本", "😀", "\ud83d", "_old", "_old_1", " (old)", "x".repeat(255), "x".repeat(254) + "y", "\n", "\0");
+    private static final List<String> PIECES = List.of("main", "dev", "feature", "feature/login", "feature/login2", "a", "A", "ab",
+            "prod", "a.b", "a*", "*", "?", "[ab]", "^a$", "(a|b)", "\\Q", "\\E", "$(x)", "`x`", "'", "\"", " ", "two words", "%2F", "%",
+            "/", "-", "--", "d1-", "pr-7", "é", "e\u0301", "日本", "😀", "\ud83d", "_old", "_old_1", " (old)", "x".repeat(255),
+            "x".repeat(254) + "y", "\n", "\0");
 
     private static final List<String> PREFIXES = List.of(APP + "-", APP + "-", APP + "-", APP, "D1-", "d12-", "d-", "-d1-", " d1-", "");
 
-    private static final List<String> GLOBS = List.of("*", "?", "a*", "*a", "feature/*", "?b", "a.b", "[ab]", "\\E", "(a|b)", "", "x*", "*日*");
+    private static final List<String> GLOBS = List.of("*", "?", "a*", "*a", "feature/*", "?b", "a.b", "[ab]", "\\E", "(a|b)", "", "x*",
+            "*日*");
 
     /** A project, an app and what the user said, all of it arbitrary. */
     private record World(List<NeonApi.Branch> neon, List<Aws.AmplifyBranch> amplify, List<String> keep) {
@@ -139,8 +141,9 @@ class CleanupPlanPropertiesTest {
         check(world -> {
             Set<String> staying = new HashSet<>(Set.of("main", "dev", "prod"));
             world.amplify().forEach(branch -> staying.add(branch.name()));
-            Set<String> others = staying.stream().flatMap(name -> Stream.of(name + "_old", name + "_old_1", name + " (old)", name + " (old)_old",
-                    name.toUpperCase(Locale.ROOT), Normalizer.normalize(name, Normalizer.Form.NFD), Normalizer.normalize(name, Normalizer.Form.NFC)))
+            Set<String> others = staying.stream().flatMap(name -> Stream.of(name + "_old", name + "_old_1", name + " (old)",
+                    name + " (old)_old", name.toUpperCase(Locale.ROOT), Normalizer.normalize(name, Normalizer.Form.NFD),
+                    Normalizer.normalize(name, Normalizer.Form.NFC)))
                     .map(name -> APP + "-" + name).collect(Collectors.toSet());
             return world.plan().remove().stream().noneMatch(branch -> others.contains(branch.name()));
         });
@@ -157,7 +160,8 @@ class CleanupPlanPropertiesTest {
         check(world -> {
             Set<String> gone = new HashSet<>();
             for (NeonApi.Branch branch : world.plan().remove()) {
-                if (!world.neon().stream().filter(child -> branch.id().equals(child.parentId())).allMatch(child -> gone.contains(child.id()))) {
+                if (!world.neon().stream().filter(child -> branch.id().equals(child.parentId()))
+                        .allMatch(child -> gone.contains(child.id()))) {
                     return false;
                 }
                 gone.add(branch.id());

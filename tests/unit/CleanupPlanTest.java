@@ -5,9 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 
 import java.time.Duration;
 import java.time.Instant;
-import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Collections;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -122,17 +120,6 @@ class CleanupPlanTest {
                 keep == null ? List.of() : List.of(keep.split(", ")));
         NeonApi.Branch first = branches.get(0);
         assertEquals(fate, plan.remove().contains(first) ? "deleted" : kept(plan, first));
-    }
-
-    @Test
-    void puts_children_before_their_parents_whatever_the_order_of_the_lists() {
-        List<NeonApi.Branch> branches = new ArrayList<>(List.of(neonBranch("d1-a"), neonBranch("d1-b<d1-a"), neonBranch("d1-c<d1-b"),
-                neonBranch("d1-0"), neonBranch("d1-d<d1-a")));
-        for (int i = 0; i < branches.size(); i++) {
-            Collections.rotate(branches, 1);
-            assertEquals(List.of("d1-0", "d1-c", "d1-b", "d1-d", "d1-a"),
-                    CleanupPlan.of(APP, branches, amplifyBranches("main"), null, null, List.of()).remove().stream().map(NeonApi.Branch::name).toList());
-        }
     }
 
     @Test

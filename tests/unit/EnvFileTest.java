@@ -303,7 +303,7 @@ class EnvFileTest {
 
     @Test
     void keeps_the_owner_when_root_writes_for_another() throws IOException {
-        Assumptions.assumeTrue(isRoot(), "only root can write a file for another");
+        Assumptions.assumeTrue(Shell.isRoot(), "only root can write a file for another");
         UserPrincipal nobody = file.getFileSystem().getUserPrincipalLookupService().lookupPrincipalByName("nobody");
         Files.writeString(file, "A=1\n");
         Files.setOwner(file, nobody);
@@ -348,10 +348,6 @@ class EnvFileTest {
         assertEquals(sentence, assertThrows(Failure.class, () -> new EnvFile(path).check(List.of("DATABASE_URL"))).getMessage());
         assertEquals(sentence, assertThrows(Failure.class, () -> write(path)).getMessage());
         assertFalse(files().stream().anyMatch(left -> left.toString().endsWith(".tmp")));
-    }
-
-    private static boolean isRoot() {
-        return System.getProperty("user.name").equals("root");
     }
 
     private List<Path> files() {
