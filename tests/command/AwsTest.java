@@ -96,7 +96,7 @@ class AwsTest extends InSandbox {
     void a_list_that_is_not_whole_ends_a_clean_up(String page, String trouble) {
         sandbox.fail("GET", "/amplify/", -1, Fault.status(200, page, Map.of()));
         assertEquals("neon-ci: Could not list the branches of Amplify app d1a2b3c4d5e6f7 in region eu-central-1: " + trouble
-                + "; run again later.\n", Cli.cleanUp(sandbox).err());
+                + "; run again later.\n", cleanUp().err());
     }
 
     @ParameterizedTest
