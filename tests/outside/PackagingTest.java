@@ -115,9 +115,9 @@ class PackagingTest {
         Path fresh = Files.createDirectory(folder.resolve("fresh-too"));
         Files.writeString(fresh.resolve(".bashrc"), "# mine\n");
         Map<String, String> environment = environment(fresh);
-        String lines = Readme.block("bash", "jbang trust add").replace("https://github.com/OWNER/neon-ci", address())
+        String line = quoted("jbang app install").replace("https://github.com/OWNER/neon-ci", address())
                 .replace("neon-ci@OWNER/neon-ci/v1.0.0", "neon-ci@" + address() + "jbang-catalog.json");
-        Shell.Result installed = run(elsewhere, environment, "bash", "-ec", lines);
+        Shell.Result installed = run(elsewhere, environment, "bash", "-ec", line);
         assertEquals(0, installed.exitCode(), installed.err());
         assertCreates(elsewhere, environment, "neon-ci");
         assertEquals("# mine\n", Files.readString(fresh.resolve(".bashrc")));
@@ -127,10 +127,14 @@ class PackagingTest {
 
     private void assertUninstalls(Map<String, String> environment, Path command) throws IOException {
         assertTrue(Files.isExecutable(command));
-        String line = Readme.quoted(Readme.TEXT).stream().filter(code -> code.startsWith("jbang app uninstall")).findFirst().orElseThrow();
-        Shell.Result uninstalled = run(elsewhere, environment, "bash", "-ec", line);
+        Shell.Result uninstalled = run(elsewhere, environment, "bash", "-ec", quoted("jbang app uninstall"));
         assertEquals(0, uninstalled.exitCode(), uninstalled.err());
         assertFalse(Files.exists(command));
+    }
+
+    /** Returns the README's line, in a sentence, that has this in it. */
+    private static String quoted(String part) {
+        return Readme.quoted(Readme.TEXT).stream().filter(code -> code.contains(part)).findFirst().orElseThrow();
     }
 
     @Test
