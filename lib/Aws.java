@@ -185,7 +185,7 @@ final class Aws {
     /** The SDK would take a page without a list for an empty one, and a clean-up all branches for orphans. */
     private void requireWhole(ListBranchesResponse page, Set<String> tokens, String what) {
         String trouble = !page.hasBranches() ? ": AWS's answer holds no list; run again later"
-                : page.branches().stream().anyMatch(branch -> branch.branchName() == null || branch.branchName().isBlank())
+                : page.branches().stream().anyMatch(branch -> branch == null || branch.branchName() == null || branch.branchName().isBlank())
                         ? ": AWS's answer holds a branch without a name; run again later"
                 : !tokens.add(page.nextToken()) ? ": its pages go round in a circle; run again later"
                 : page.nextToken() != null && deadline.left().isNegative()

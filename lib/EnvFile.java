@@ -25,6 +25,7 @@ final class EnvFile {
 
     private static final String LOCK = ".env.neon-ci.tmp";
     private static final String TEMPORARY = ".env.neon-ci-";
+    private static final String TEMPORARY_END = ".tmp";
 
     /** A file is written in a moment. */
     private static final Duration ABANDONED = Duration.ofSeconds(10);
@@ -100,8 +101,8 @@ final class EnvFile {
             try {
                 return Files.createFile(lock);
             } catch (FileAlreadyExistsException e) {
-                long made = lock.toFile().lastModified(); // 0 if it has just gone.
-                if (made > 0 && made < System.currentTimeMillis() - ABANDONED.toMillis()) {
+                long made = lock.toFile().lastModified(); // 0 if it has just gone; a clock that was set back puts it into the future.
+                if (made > 0 && Math.abs(System.currentTimeMillis() - made) > ABANDONED.toMillis()) {
                     Files.deleteIfExists(lock);
                 }
                 LockSupport.parkNanos(Duration.ofMillis(10).toNanos());
@@ -115,9 +116,10 @@ final class EnvFile {
      */
     private static void replace(Path file, String content, Path lock, boolean isTrial) throws IOException {
         // A run that was killed between writing and moving left its temporary file, and in it a password. What cannot be deleted stays.
-        File[] leftOvers = file.getParent().toFile().listFiles((folder, name) -> name.startsWith(TEMPORARY));
+        File[] leftOvers = file.getParent().toFile()
+                .listFiles((folder, name) -> name.startsWith(TEMPORARY) && name.endsWith(TEMPORARY_END));
         Stream.ofNullable(leftOvers).flatMap(Stream::of).forEach(File::delete);
-        Path temporary = Files.createTempFile(file.getParent(), TEMPORARY, ".tmp");
+        Path temporary = Files.createTempFile(file.getParent(), TEMPORARY, TEMPORARY_END);
         try {
             Files.writeString(temporary, content, StandardCharsets.ISO_8859_1, StandardOpenOption.SYNC);
             copyOwnerAndMode(Files.exists(file) ? file : lock, temporary);

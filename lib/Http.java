@@ -169,7 +169,7 @@ final class Http {
         HttpExecuteRequest.Builder execution = HttpExecuteRequest.builder();
         if (!method.equals("GET")) {
             byte[] bytes = body == null ? new byte[0] : body.toString().getBytes(StandardCharsets.UTF_8);
-            // With a length set beforehand, be it none, the JDK does not silently send what was lost again.
+            // With a length set beforehand, be it none, the JDK does not silently send what was lost again. It would call no body a form.
             request.putHeader("Content-Type", "application/json").putHeader("Content-Length", String.valueOf(bytes.length));
             execution.contentStreamProvider(ContentStreamProvider.fromByteArray(bytes));
         }
@@ -193,7 +193,7 @@ final class Http {
             HttpExecuteResponse response = exchange.call();
             SdkHttpResponse head = response.httpResponse();
             byte[] bytes = response.responseBody().isPresent() ? response.responseBody().get().readAllBytes() : null;
-            // The JDK takes an end that comes too early for the end, and of a POST that was answered 401 it shows no body at all.
+            // The JDK takes an end that comes too early for the end, and of a POST or DELETE that was answered 401 it shows no body at all.
             if (bytes != null && bytes.length < head.firstMatchingHeader("Content-Length").map(Long::parseLong).orElse(0L)) {
                 throw new IOException("the answer was cut off");
             }

@@ -439,11 +439,11 @@ final class NeonApi {
         return require(http.send(method, path(path), body, null), what);
     }
 
-    /** Sends a request that is not to be acted on twice: when it is refused, or its answer is lost, looks whether that was done by now. */
+    /** Sends a request that is not to be acted on twice: where it makes no sense now, or its answer is lost, looks whether it was done. */
     private Optional<JsonNode> change(String method, String path, JsonNode body, String what, BooleanSupplier isDone) {
         Http.Answer answer = http.send(method, path(path), body, isDone);
-        boolean isRefused = answer != null && answer.status() / 100 == 4 && !answer.isTemporary();
-        return answer == null || isRefused && isDone.getAsBoolean() ? Optional.empty() : Optional.of(require(answer, what));
+        boolean isTooLate = answer != null && List.of(400, 409, 422).contains(answer.status()) && !answer.isTemporary();
+        return answer == null || isTooLate && isDone.getAsBoolean() ? Optional.empty() : Optional.of(require(answer, what));
     }
 
     private JsonNode require(Http.Answer answer, String what) {

@@ -91,6 +91,7 @@ class AwsTest extends InSandbox {
     @CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
             {}                                 | AWS's answer holds no list
             {"branches":[{"stage":"BETA"}]}    | AWS's answer holds a branch without a name
+            {"branches":[null]}                | AWS's answer holds a branch without a name
             {"branches":[],"nextToken":"next"} | its pages go round in a circle
             """)
     void a_list_that_is_not_whole_ends_a_clean_up(String page, String trouble) {

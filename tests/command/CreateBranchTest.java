@@ -393,8 +393,8 @@ class CreateBranchTest extends InSandbox {
         assertEquals(0, create("--branch-name", character.repeat(room)).exitCode());
         int requests = sandbox.exchanges().size();
         Cli.Result result = create("--branch-name", character.repeat(room + 1));
-        assertEquals("neon-ci: Invalid value for option '--branch-name': with '" + SandboxAws.APP_ID + "-' before it, it has 257 characters,"
-                + " and Neon takes at most 256 for a branch. See 'neon-ci create-branch --help'.\n", result.err());
+        assertEquals("neon-ci: Invalid value for option '--branch-name': with '" + SandboxAws.APP_ID + "-' before it, it has 257"
+                + " characters, and Neon takes at most 256 for a branch. See 'neon-ci create-branch --help'.\n", result.err());
         assertEquals(2, result.exitCode());
         assertEquals(requests, sandbox.exchanges().size());
         assertEquals(0, create("--branch-name", character.repeat(room + 1), "--production-branch", character.repeat(room + 1)).exitCode());

@@ -8,6 +8,7 @@ import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** What Neon refuses and what then helps, and what is said while there is something to wait for. */
 class NeonTest extends InSandbox {
@@ -59,6 +60,15 @@ class NeonTest extends InSandbox {
         assertEquals(1, result.exitCode());
         assertTrue(result.err().endsWith(": Neon answered " + status + (code.isEmpty() ? "" : " " + code) + ", " + message
                 + " (request 5f0a6a3e-8f5e-4b6b-9d0c-2f6a1f6f6c11); " + advice + ".\n"), result.err());
+    }
+
+    /** A look that fails in its turn would hide the refusal. */
+    @ParameterizedTest
+    @ValueSource(ints = {401, 402, 403, 404, 412})
+    void does_not_look_for_the_branch_after_a_refusal_that_says_nothing_of_it(int status) {
+        sandbox.fail("POST", "/branches$", 1, Fault.neon(status, "", "no"));
+        assertEquals(1, create().exitCode());
+        assertEquals(1, requests("GET", "/branches").size());
     }
 
     @Test

@@ -101,7 +101,7 @@ class ReadmeTest extends InSandbox {
                 () -> NeonCi.commandLine(Map.of()).parseArgs(words(command).toArray(String[]::new))));
     }
 
-    /** Each option that is neither hidden nor every command's, and no other, with its names, the variables it falls back to and its default. */
+    /** Each option that is neither hidden nor every command's, with its names, the variables it falls back to and its default; no other. */
     @Test
     void lists_every_option_with_its_variables_and_its_default() {
         Set<String> listed = new TreeSet<>();

@@ -119,10 +119,6 @@ final class SandboxAws {
     }
 
     /** Removes the sandbox's app. */
-    synchronized void removeApp() {
-        apps.remove(APP_ID);
-    }
-
     /** Lets AWS's clock be ahead of this machine's by this much, or behind it. */
     synchronized void clockSkew(Duration skew) {
         clock = Clock.offset(Clock.systemUTC(), skew);

@@ -311,16 +311,17 @@ class EnvFileTest {
         assertEquals(nobody, Files.getOwner(file));
     }
 
-    @Test
-    void takes_away_what_a_killed_run_left_and_nothing_of_others() throws IOException {
+    /** A lock of the future is one from before the clock was set back. */
+    @ParameterizedTest
+    @ValueSource(ints = {-120, 120})
+    void takes_away_what_a_killed_run_left_and_nothing_of_others(int seconds) throws IOException {
         Files.writeString(folder.resolve(".env.neon-ci-1.tmp"), "left");
         Path lock = Files.createFile(folder.resolve(".env.neon-ci.tmp"));
+        Files.setLastModifiedTime(lock, FileTime.from(Instant.now().plusSeconds(seconds)));
+        Path notes = Files.writeString(folder.resolve(".env.neon-ci-notes"), "notes");
         Path other = Files.writeString(folder.resolve(".env.local.tmp"), "other");
-        for (Path old : List.of(lock, other)) {
-            Files.setLastModifiedTime(old, FileTime.from(Instant.now().minusSeconds(120)));
-        }
         write(file);
-        assertEquals(List.of(file, other), files());
+        assertEquals(List.of(file, other, notes), files());
     }
 
     @Test
