@@ -10,6 +10,7 @@ record Deadline(long nanos) {
     /** Why something was not begun any more, in words. */
     static final String OVER = "the time of --wait is over";
 
+    /** What an exchange is given at least. */
     private static final Duration SHORTEST = Duration.ofSeconds(1);
 
     /** For ever, as far as a run is concerned; nanoseconds end at 292 years. */
@@ -29,9 +30,9 @@ record Deadline(long nanos) {
         return left().compareTo(time) >= 0;
     }
 
-    /** Tells whether an exchange that begins now may end after the run has to. */
+    /** Tells whether there is no time for an exchange and, if its answer is lost, another that looks what became of it. */
     boolean isTooLate() {
-        return !lasts(SHORTEST);
+        return !lasts(SHORTEST.multipliedBy(2));
     }
 
     /** Returns the usual limit of one exchange, or less, so that there is time to try again before the run has to end. */

@@ -442,8 +442,8 @@ final class NeonApi {
     /** Sends a request that is not to be acted on twice: where it makes no sense now, or its answer is lost, looks whether it was done. */
     private Optional<JsonNode> change(String method, String path, JsonNode body, String what, BooleanSupplier isDone) {
         Http.Answer answer = http.send(method, path(path), body, isDone);
-        boolean isTooLate = answer != null && List.of(400, 409, 422).contains(answer.status()) && !answer.isTemporary();
-        return answer == null || isTooLate && isDone.getAsBoolean() ? Optional.empty() : Optional.of(require(answer, what));
+        boolean mayBeDone = answer != null && List.of(400, 409, 422).contains(answer.status()) && !answer.isTemporary();
+        return answer == null || mayBeDone && isDone.getAsBoolean() ? Optional.empty() : Optional.of(require(answer, what));
     }
 
     private JsonNode require(Http.Answer answer, String what) {

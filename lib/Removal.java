@@ -152,7 +152,7 @@ final class Removal {
 
     /** Tells whether there is no time for a batch and a last look at what became of it, each of which may take twice as long as usual. */
     private boolean isTooLate() {
-        return deadline.isTooLate() || deadline.left().compareTo(lastLook.multipliedBy(4)) < 0;
+        return deadline.isTooLate() || !deadline.lasts(lastLook.multipliedBy(4));
     }
 
     private void fail(NeonApi.Branch branch, String error) {
