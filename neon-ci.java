@@ -251,8 +251,7 @@ class CreateBranch implements Callable<Integer> {
         branches = neon.listProjectBranches();
         parent = parent();
         String name = isProduction() ? parent.name() : BranchName.of(shared.appId, amplifyBranch);
-        Optional<NeonApi.Branch> existing = isProduction() ? Optional.of(parent)
-                : branches.stream().filter(branch -> branch.name().equals(name)).findFirst();
+        Optional<NeonApi.Branch> existing = isProduction() ? Optional.of(parent) : byName(name);
         existing.ifPresentOrElse(this::requireUsable, variables::requireUnset);
         if (shared.dryRun) {
             dryRun(name, existing);
@@ -482,11 +481,11 @@ class CreateBranch implements Callable<Integer> {
 
     private NeonApi.Branch parent() {
         // A name can look like an id.
-        return branches.stream().filter(branch -> parentBranch == null ? branch.isDefault() : branch.id().equals(parentBranch)).findFirst()
-                .or(() -> branches.stream().filter(branch -> branch.name().equals(parentBranch)).findFirst())
-                .orElseThrow(() -> new Failure("Neon project " + shared.projectId + " has no "
-                        + (parentBranch == null ? "default branch" : "branch '" + parentBranch + "'")
-                        + " to branch from; check --parent-branch and --neon-project-id."));
+        Optional<NeonApi.Branch> found = parentBranch == null ? branches.stream().filter(NeonApi.Branch::isDefault).findFirst()
+                : byId(parentBranch).or(() -> byName(parentBranch));
+        return found.orElseThrow(() -> new Failure("Neon project " + shared.projectId + " has no "
+                + (parentBranch == null ? "default branch" : "branch '" + parentBranch + "'")
+                + " to branch from; check --parent-branch and --neon-project-id."));
     }
 
     private Login login(NeonApi.Branch branch) {
@@ -570,6 +569,10 @@ class CreateBranch implements Callable<Integer> {
 
     private Optional<NeonApi.Branch> byId(String branchId) {
         return branches.stream().filter(branch -> branch.id().equals(branchId)).findFirst();
+    }
+
+    private Optional<NeonApi.Branch> byName(String name) {
+        return branches.stream().filter(branch -> branch.name().equals(name)).findFirst();
     }
 
     private static String named(NeonApi.Branch branch) {

@@ -11,4 +11,9 @@ class Failure extends RuntimeException {
     Failure(String sentence, Throwable cause) {
         super(sentence, cause);
     }
+
+    /** Returns the failure of a run whose thread is not to wait any longer. */
+    static Failure interrupted(InterruptedException e) {
+        return new Failure("Interrupted; run again, which goes on where this run stopped.", e);
+    }
 }

@@ -291,7 +291,7 @@ final class Http {
             return true;
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
-            throw new Failure("Interrupted; run again, which goes on where this run stopped.", e);
+            throw Failure.interrupted(e);
         }
     }
 

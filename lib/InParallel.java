@@ -34,7 +34,7 @@ final class InParallel {
         } catch (ExecutionException e) {
             throw e.getCause() instanceof RuntimeException exception ? exception : new IllegalStateException(e.getCause());
         } catch (InterruptedException e) {
-            throw new Failure("Interrupted; run again, which goes on where this run stopped.", e);
+            throw Failure.interrupted(e);
         }
     }
 }
