@@ -1,40 +1,34 @@
-//SOURCES Shell.java
+//DEPS com.squareup.okhttp3:okhttp-tls:5.5.1
 
 import java.io.IOException;
+import java.io.OutputStream;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.GeneralSecurityException;
 import java.security.KeyStore;
-import java.util.Map;
-import java.util.stream.Stream;
-import javax.net.ssl.KeyManagerFactory;
 import javax.net.ssl.SSLContext;
+import okhttp3.tls.HandshakeCertificates;
+import okhttp3.tls.HeldCertificate;
 
 /** A certificate for this machine as a company's network has it, that no Java trusts by itself. */
 final class Certificate {
 
-    private static final String PASSWORD = "changeit";
-
     private Certificate() {
     }
 
-    /** Makes a certificate, leaves it in the folder as {@code company.pem}, and returns what a server needs to show it. */
+    /**
+     * Makes a certificate, leaves it in the folder as {@code company.pem} and {@code authorities.jks}, and returns what a server needs to
+     * show it. In this format Java reads certificates without a password.
+     */
     static SSLContext make(Path folder) throws GeneralSecurityException, IOException {
-        keytool(folder, "-genkeypair", "-alias", "company", "-keystore", "keys.p12", "-keyalg", "EC", "-dname", "CN=localhost",
-                "-ext", "san=dns:localhost");
-        keytool(folder, "-exportcert", "-alias", "company", "-keystore", "keys.p12", "-rfc", "-file", "company.pem");
-        KeyManagerFactory managers = KeyManagerFactory.getInstance(KeyManagerFactory.getDefaultAlgorithm());
-        managers.init(KeyStore.getInstance(folder.resolve("keys.p12").toFile(), PASSWORD.toCharArray()), PASSWORD.toCharArray());
-        SSLContext context = SSLContext.getInstance("TLS");
-        context.init(managers.getKeyManagers(), null, null);
-        return context;
-    }
-
-    static void keytool(Path folder, String... args) {
-        String keytool = Path.of(System.getProperty("java.home"), "bin", "keytool").toString();
-        Shell.Result result = Shell.run(folder, Map.of(), Stream.concat(Stream.of(keytool, "-storepass", PASSWORD), Stream.of(args))
-                .toArray(String[]::new));
-        if (result.exitCode() != 0) {
-            throw new IllegalStateException(result.out() + result.err());
+        HeldCertificate company = new HeldCertificate.Builder().addSubjectAlternativeName("localhost").build();
+        Files.writeString(folder.resolve("company.pem"), company.certificatePem());
+        KeyStore authorities = KeyStore.getInstance("JKS");
+        authorities.load(null, null);
+        authorities.setCertificateEntry("company", company.certificate());
+        try (OutputStream out = Files.newOutputStream(folder.resolve("authorities.jks"))) {
+            authorities.store(out, "changeit".toCharArray());
         }
+        return new HandshakeCertificates.Builder().heldCertificate(company).build().sslContext();
     }
 }

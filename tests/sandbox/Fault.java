@@ -11,7 +11,7 @@ import java.util.Map;
  */
 record Fault(Kind kind, boolean acts, int status, String body, Map<String, String> headers) {
 
-    enum Kind { ANSWER, RESET, RESTART, CUT, STALL, HANG }
+    enum Kind { ANSWER, RESET, RESTART, CUT, STALL, DRIP, HANG }
 
     /** Answers with this status and JSON body instead; the request takes no effect. */
     static Fault status(int status, String body, Map<String, String> headers) {
@@ -52,6 +52,11 @@ record Fault(Kind kind, boolean acts, int status, String body, Map<String, Strin
     /** Lets the request take effect, then announces the whole answer, sends half of its body, and keeps the connection open. */
     static Fault stall() {
         return new Fault(Kind.STALL, true, 0, "", Map.of());
+    }
+
+    /** Lets the request take effect, then sends the body of the answer byte by byte, ten a second. */
+    static Fault drip() {
+        return new Fault(Kind.DRIP, true, 0, "", Map.of());
     }
 
     /** Lets the request take effect, then answers 200 with a web page, as a captive portal or a proxy does. */

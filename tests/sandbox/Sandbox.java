@@ -2,7 +2,6 @@
 //SOURCES Fault.java
 //SOURCES SandboxAws.java
 //SOURCES SandboxBranch.java
-//SOURCES SandboxDoor.java
 //SOURCES SandboxHttp.java
 //SOURCES SandboxJson.java
 //SOURCES SandboxMasking.java

@@ -295,7 +295,7 @@ final class SandboxHttp implements AutoCloseable {
     }
 
     private void goWrong(Fault.Kind kind, Answer answer, Connection connection, long start, Request request) throws IOException {
-        if (kind == Fault.Kind.CUT || kind == Fault.Kind.STALL) {
+        if (kind == Fault.Kind.CUT || kind == Fault.Kind.STALL || kind == Fault.Kind.DRIP) {
             send(answer, false, connection, start, request);
         } else {
             record(start, request, 0, "");
@@ -306,6 +306,15 @@ final class SandboxHttp implements AutoCloseable {
             case RESTART -> restart();
             // Waits for the client's next byte, which comes when it gives up: as the end of the stream.
             case STALL, HANG -> connection.in().read();
+            // Half of the answer at once, and then byte after byte of the rest.
+            case DRIP -> {
+                byte[] body = answer.body().getBytes(StandardCharsets.UTF_8);
+                for (int i = body.length / 2; i < body.length; i++) {
+                    connection.out().write(body[i]);
+                    connection.out().flush();
+                    pause(Duration.ofMillis(100));
+                }
+            }
             default -> {
                 // The connection is closed in the middle of the answer.
             }
@@ -378,15 +387,11 @@ final class SandboxHttp implements AutoCloseable {
             int colon = line.indexOf(':');
             headers.put(line.substring(0, colon).toLowerCase(Locale.ROOT), line.substring(colon + 1).strip());
         }
-        if ("100-continue".equalsIgnoreCase(headers.get("expect"))) {
-            connection.out().write("HTTP/1.1 100 Continue\r\n\r\n".getBytes(StandardCharsets.ISO_8859_1));
-            connection.out().flush();
-        }
         String target = parts[1];
         int question = target.indexOf('?');
         String path = question < 0 ? target : target.substring(0, question);
         String query = question < 0 ? "" : target.substring(question + 1);
-        return new Request(parts[0], path, decode(query), Map.copyOf(headers), new String(readBody(headers, in), StandardCharsets.UTF_8));
+        return new Request(parts[0], path, decode(query), Map.copyOf(headers), new String(readBytes(in, Integer.parseInt(headers.getOrDefault("content-length", "0"))), StandardCharsets.UTF_8));
     }
 
     private static Map<String, String> decode(String query) {
@@ -399,30 +404,6 @@ final class SandboxHttp implements AutoCloseable {
             }
         }
         return parameters;
-    }
-
-    private static byte[] readBody(Map<String, String> headers, InputStream in) throws IOException {
-        if ("chunked".equalsIgnoreCase(headers.get("transfer-encoding"))) {
-            ByteArrayOutputStream body = new ByteArrayOutputStream();
-            for (int size = chunkSize(in); size > 0; size = chunkSize(in)) {
-                body.write(readBytes(in, size));
-                readLine(in);
-            }
-            for (String trailer = readLine(in); trailer != null && !trailer.isEmpty(); trailer = readLine(in)) {
-                // Nobody needs the trailers.
-                continue;
-            }
-            return body.toByteArray();
-        }
-        return readBytes(in, Integer.parseInt(headers.getOrDefault("content-length", "0")));
-    }
-
-    private static int chunkSize(InputStream in) throws IOException {
-        String line = readLine(in);
-        if (line == null) {
-            throw new EOFException("the client stopped in the middle of a request");
-        }
-        return Integer.parseInt(line.split(";")[0].strip(), 16);
     }
 
     private static byte[] readBytes(InputStream in, int length) throws IOException {

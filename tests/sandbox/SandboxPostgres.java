@@ -28,23 +28,22 @@ import java.sql.SQLException;
 import java.sql.Statement;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Properties;
+import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.ReentrantLock;
-import java.util.stream.Stream;
+import org.apache.commons.io.FileUtils;
 
 /**
- * The PostgreSQL server behind the sandbox's Neon project. A database of a Neon branch is a database of this server, made from the parent's
- * as template; a role of a Neon branch is a login of this server that may connect to its own branch's databases and to no other. Behind
- * the branch's {@link SandboxDoor} both have their own names.
+ * The PostgreSQL servers behind the sandbox's Neon project: one for each branch, with a copy of the files of its parent's, so that roles,
+ * databases and rows come along as they do at Neon. A server runs from the moment that somebody asks where it is.
  *
- * <p>The server program and all its data live in one temporary folder, which {@link #close} deletes.
+ * <p>The server program and all data live in one temporary folder, which {@link #close} deletes.
  */
 final class SandboxPostgres implements AutoCloseable {
 
@@ -70,19 +69,33 @@ final class SandboxPostgres implements AutoCloseable {
                 RETURNS text LANGUAGE sql IMMUTABLE AS $$SELECT left(original, prefix) || padding || right(original, suffix)$$;
             """;
 
+    private static final String EMPTY_TABLES = """
+            DO $$
+            BEGIN
+                EXECUTE coalesce((SELECT 'TRUNCATE ' || string_agg(format('%I.%I', schemaname, tablename), ', ')
+                    || ' RESTART IDENTITY CASCADE' FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')), '');
+            END $$
+            """;
+
+    /** What a copy of its files must not have. */
+    private static final Set<String> OF_THE_RUNNING_SERVER = Set.of("postmaster.pid", "postmaster.opts", "epg-lock", "pg_wal");
+
     /** PostgreSQL starts in a second or two, but a build server may be busy. */
     private static final Duration STARTUP = Duration.ofMinutes(1);
 
     private final Path folder;
     private final String password = randomPassword();
     private final Thread closeAtExit = new Thread(this::stop, "sandbox-postgres-close");
-    private final Thread starter = Thread.currentThread();
     private final ReentrantLock startOrStop = new ReentrantLock();
-    private final Map<String, SandboxDoor> doors = new ConcurrentHashMap<>();
-    private EmbeddedPostgres server;
+    private final Binaries binaries = new Binaries();
+
+    /** The folders of the branches' data, and the servers of those that run, by the branch's id. */
+    private final Map<String, Path> data = new ConcurrentHashMap<>();
+    private final Map<String, EmbeddedPostgres> servers = new ConcurrentHashMap<>();
+    private volatile Thread starter = Thread.currentThread();
     private boolean isStopped;
 
-    /** Unpacks and starts a server on a free loopback port. Throws IllegalStateException if it does not start, and leaves nothing then. */
+    /** Unpacks the server program. Throws IllegalStateException if there is no room for it. */
     SandboxPostgres() {
         try {
             folder = Files.createTempDirectory("neon-ci-sandbox-").toRealPath();
@@ -90,9 +103,37 @@ final class SandboxPostgres implements AutoCloseable {
             throw new UncheckedIOException(e);
         }
         Runtime.getRuntime().addShutdownHook(closeAtExit);
+    }
+
+    /** Starts a branch's server on this port, or on a free one if that is 0. Leaves nothing of any if it does not start. */
+    private EmbeddedPostgres start(String branchId, int port) {
         startOrStop.lock();
         try {
-            start();
+            if (isStopped) {
+                throw new IllegalStateException("the JVM is ending");
+            }
+            starter = Thread.currentThread();
+            Path passwordFile = Files.writeString(folder.resolve("password"), password);
+            EmbeddedPostgres server = builder()
+                    .setPgBinaryResolver(binaries)
+                    .setOverrideWorkingDirectory(folder.toFile())
+                    .setDataDirectory(data.get(branchId))
+                    .setCleanDataDirectory(false)
+                    .setPort(port)
+                    .setPGStartupWait(STARTUP)
+                    .setRegisterShutdownHook(false)
+                    .setServerConfig("unix_socket_directories", "")
+                    .setServerConfig("max_connections", "30")
+                    .setServerConfig("shared_buffers", "16MB")
+                    .setConnectConfig("password", password)
+                    // The library passes these on to initdb. Without the last two every login would be let in without a password.
+                    .setLocaleConfig("locale", "C")
+                    .setLocaleConfig("wal-segsize", "1")
+                    .setLocaleConfig("pwfile", passwordFile.toString())
+                    .setLocaleConfig("auth-host", "scram-sha-256")
+                    .start();
+            servers.put(branchId, server);
+            return server;
         } catch (IOException | RuntimeException | ExceptionInInitializerError e) {
             close();
             throw new IllegalStateException("PostgreSQL did not start; as root it needs to be allowed 'unshare -U', which some containers"
@@ -100,26 +141,6 @@ final class SandboxPostgres implements AutoCloseable {
         } finally {
             startOrStop.unlock();
         }
-    }
-
-    private void start() throws IOException {
-        if (isStopped) {
-            throw new IllegalStateException("the JVM is ending");
-        }
-        Path passwordFile = Files.writeString(folder.resolve("password"), password);
-        server = builder()
-                .setPgBinaryResolver(new Binaries())
-                .setOverrideWorkingDirectory(folder.toFile())
-                .setDataDirectory(dataFolder())
-                .setPGStartupWait(STARTUP)
-                .setRegisterShutdownHook(false)
-                .setServerConfig("unix_socket_directories", "")
-                .setConnectConfig("password", password)
-                // The library passes these on to initdb. Without the last two every login would be let in without a password.
-                .setLocaleConfig("locale", "C")
-                .setLocaleConfig("pwfile", passwordFile.toString())
-                .setLocaleConfig("auth-host", "scram-sha-256")
-                .start();
     }
 
     /** Makes the library put its working folder into ours; it takes the place from a system property alone. */
@@ -151,22 +172,15 @@ final class SandboxPostgres implements AutoCloseable {
         try {
             while (!startOrStop.tryLock(100, TimeUnit.MILLISECONDS)) {
                 // Ctrl-C ends our child processes too, and the library would go on waiting for what they were to do.
-                if (Files.exists(dataFolder()) && ProcessHandle.current().children().findAny().isEmpty()) {
+                if (!data.isEmpty() && ProcessHandle.current().children().findAny().isEmpty()) {
                     starter.interrupt();
                 }
             }
             isStopped = true;
-            doors.values().forEach(SandboxDoor::close);
-            if (server != null) {
-                server.close();
-            }
+            servers.keySet().parallelStream().forEach(this::stop);
             // The library gives up after some seconds, and may not have got hold of a server that it had started.
             ProcessHandle.allProcesses().filter(this::isOurs).forEach(ProcessHandle::destroyForcibly);
-            try (Stream<Path> files = Files.walk(folder)) {
-                for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
-                    Files.deleteIfExists(file);
-                }
-            }
+            FileUtils.deleteDirectory(folder.toFile());
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         } catch (InterruptedException e) {
@@ -174,9 +188,12 @@ final class SandboxPostgres implements AutoCloseable {
         }
     }
 
-    /** The library makes this folder when it has unpacked the server and goes on to run it. */
-    private Path dataFolder() {
-        return folder.resolve("data");
+    private void stop(String branchId) {
+        try {
+            servers.remove(branchId).close();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     /** Returns the folder that holds the server and its data. */
@@ -190,34 +207,65 @@ final class SandboxPostgres implements AutoCloseable {
 
     /** Makes the databases of the first branch, with a few customers in a table. */
     void createFirst(SandboxBranch branch) {
-        run("postgres", "REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC");
-        createLogins(branch);
-        for (String database : branch.databases.keySet()) {
-            createDatabase(branch, database, "template1");
-            run(databaseName(branch, database), """
-                    CREATE TABLE customers (id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL);
-                    INSERT INTO customers (name) VALUES ('Alder Books'), ('Birch Bikes'), ('Cedar Cinema');
-                    ALTER TABLE customers OWNER TO %s;
-                    """.formatted(quote(loginName(branch, branch.databases.get(database)))));
-        }
+        data.put(branch.id, newFolder());
+        addWhatIsNew(branch);
+        run(branch, "postgres", "REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC");
+        branch.databases.forEach((database, owner) -> run(branch, database, """
+                CREATE TABLE customers (id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL);
+                INSERT INTO customers (name) VALUES ('Alder Books'), ('Birch Bikes'), ('Cedar Cinema');
+                ALTER TABLE customers OWNER TO %s;
+                """.formatted(quote(owner))));
     }
 
-    /** Makes the databases of a new branch from those of its parent; with {@code schemaOnly} their tables are empty. */
+    /** Makes the server of a new branch from that of its parent; with {@code schemaOnly} its tables are empty. */
     void create(SandboxBranch branch, SandboxBranch parent, boolean schemaOnly) {
-        createLogins(branch);
-        for (String database : branch.databases.keySet()) {
-            copyDatabase(branch, parent, database);
-            if (schemaOnly) {
-                emptyTables(databaseName(branch, database));
-            }
+        data.put(branch.id, copy(parent));
+        if (schemaOnly) {
+            branch.databases.keySet().forEach(database -> run(branch, database, EMPTY_TABLES));
         }
     }
 
-    /** Puts the source's databases in the place of the branch's. Logins and passwords stay. */
+    /** Puts the source's databases in the place of the branch's. Passwords and the address stay. */
     void reset(SandboxBranch branch, SandboxBranch source) {
-        for (String database : branch.databases.keySet()) {
-            dropDatabase(branch, database);
-            copyDatabase(branch, source, database);
+        int port = Optional.ofNullable(servers.get(branch.id)).map(EmbeddedPostgres::getPort).orElse(0);
+        Path copy = copy(source);
+        drop(branch);
+        data.put(branch.id, copy);
+        start(branch.id, port);
+    }
+
+    /** Returns a copy of what the branch's server has at this moment, whoever is connected to it. */
+    private Path copy(SandboxBranch branch) {
+        Path from = data.get(branch.id);
+        Path to = newFolder();
+        try {
+            if (!servers.containsKey(branch.id)) {
+                FileUtils.copyDirectory(from.toFile(), to.toFile());
+                return to;
+            }
+            // https://www.postgresql.org/docs/current/continuous-archiving.html#BACKUP-LOWLEVEL-BASE-BACKUP
+            try (Connection connection = superuser(branch, "postgres"); Statement statement = connection.createStatement()) {
+                statement.execute("SELECT pg_backup_start('branch', true)");
+                FileUtils.copyDirectory(from.toFile(), to.toFile(), file -> !OF_THE_RUNNING_SERVER.contains(file.getName()));
+                ResultSet stopped = statement.executeQuery("SELECT labelfile FROM pg_backup_stop(false)");
+                stopped.next();
+                Files.writeString(to.resolve("backup_label"), stopped.getString(1));
+            }
+            FileUtils.copyDirectory(from.resolve("pg_wal").toFile(), to.resolve("pg_wal").toFile());
+            return to;
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        } catch (SQLException e) {
+            throw new IllegalStateException("PostgreSQL lets nobody copy " + branch.name, e);
+        }
+    }
+
+    /** Makes a folder for data that is open to nobody else: PostgreSQL takes no other. */
+    private Path newFolder() {
+        try {
+            return Files.createTempDirectory(folder, "data-");
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
         }
     }
 
@@ -227,30 +275,41 @@ final class SandboxPostgres implements AutoCloseable {
      */
     void mask(SandboxBranch branch, List<SandboxMasking.Rule> rules) {
         for (SandboxMasking.Rule rule : rules) {
-            run(databaseName(branch, rule.database()), ANONYMIZER);
-            run(databaseName(branch, rule.database()), "UPDATE %s.%s SET %s = %s".formatted(quote(rule.schema()), quote(rule.table()),
+            run(branch, rule.database(), ANONYMIZER);
+            run(branch, rule.database(), "UPDATE %s.%s SET %s = %s".formatted(quote(rule.schema()), quote(rule.table()),
                     quote(rule.column()), rule.function() != null ? rule.function() : rule.value()));
         }
     }
 
-    /** Drops the branch's databases, whoever is connected to them, and its logins. */
+    /** Stops the branch's server, whoever is connected to it, and deletes its data. */
     void drop(SandboxBranch branch) {
-        branch.databases.keySet().forEach(database -> dropDatabase(branch, database));
-        branch.passwords.keySet().forEach(role -> run("postgres", "DROP ROLE IF EXISTS " + quote(loginName(branch, role))));
-        Optional.ofNullable(doors.remove(branch.id)).ifPresent(SandboxDoor::close);
+        if (servers.containsKey(branch.id)) {
+            stop(branch.id);
+        }
+        FileUtils.deleteQuietly(data.remove(branch.id).toFile());
     }
 
     /** Returns the connection string of a role to a database of a branch; both are made if only a test has said that they exist. */
     String uri(SandboxBranch branch, String role, String database) {
-        createLogins(branch);
-        if (!exists("SELECT FROM pg_database WHERE datname = " + literal(databaseName(branch, database)))) {
-            createDatabase(branch, database, "template1");
-        }
-        grant(branch, database);
+        addWhatIsNew(branch);
         // The server has no certificate. The & is Neon's: a shell that reads an unquoted .env trips over it.
-        SandboxDoor door = doors.computeIfAbsent(branch.id, id -> new SandboxDoor(server.getPort(), name -> serverWide(branch, name)));
         return "postgresql://%s:%s@%s:%d/%s?sslmode=disable&channel_binding=disable".formatted(SandboxHttp.encode(role),
-                SandboxHttp.encode(branch.passwords.get(role)), HOST, door.port(), SandboxHttp.encode(database));
+                SandboxHttp.encode(branch.passwords.getOrDefault(role, "")), HOST, server(branch).getPort(), SandboxHttp.encode(database));
+    }
+
+    /** Gives the branch's server the branch's passwords, and the roles and databases that it does not have yet. */
+    private void addWhatIsNew(SandboxBranch branch) {
+        branch.passwords.forEach((name, rolePassword) -> {
+            if (!exists(branch, "SELECT FROM pg_roles WHERE rolname = " + literal(name))) {
+                run(branch, "postgres", "CREATE ROLE " + quote(name) + " LOGIN");
+            }
+            run(branch, "postgres", "ALTER ROLE " + quote(name) + " PASSWORD " + literal(rolePassword));
+        });
+        branch.databases.forEach((name, owner) -> {
+            if (!exists(branch, "SELECT FROM pg_database WHERE datname = " + literal(name))) {
+                run(branch, "postgres", "CREATE DATABASE " + quote(name) + " OWNER " + quote(owner));
+            }
+        });
     }
 
     /** Runs a statement, and returns the first column of the rows that it gives, none if it gives no rows. */
@@ -281,74 +340,8 @@ final class SandboxPostgres implements AutoCloseable {
         return URLDecoder.decode(text.replace("+", "%2B"), StandardCharsets.UTF_8);
     }
 
-    private void createLogins(SandboxBranch branch) {
-        branch.passwords.forEach((role, rolePassword) -> {
-            String login = loginName(branch, role);
-            if (!exists("SELECT FROM pg_roles WHERE rolname = " + literal(login))) {
-                run("postgres", "CREATE ROLE " + quote(login) + " LOGIN");
-            }
-            run("postgres", "ALTER ROLE " + quote(login) + " PASSWORD " + literal(rolePassword));
-        });
-    }
-
-    private void copyDatabase(SandboxBranch branch, SandboxBranch source, String database) {
-        String template = databaseName(source, database);
-        // PostgreSQL copies no database that somebody is connected to. So nobody is for that moment.
-        run("postgres", "ALTER DATABASE " + quote(template) + " ALLOW_CONNECTIONS false");
-        try {
-            run("postgres", "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = " + literal(template));
-            createDatabase(branch, database, template);
-        } finally {
-            run("postgres", "ALTER DATABASE " + quote(template) + " ALLOW_CONNECTIONS true");
-        }
-        for (String role : source.passwords.keySet()) {
-            if (branch.passwords.containsKey(role)) {
-                run(databaseName(branch, database),
-                        "REASSIGN OWNED BY " + quote(loginName(source, role)) + " TO " + quote(loginName(branch, role)));
-            }
-        }
-    }
-
-    /** Makes a database that the superuser owns, so that REASSIGN OWNED in one branch never takes another branch's database. */
-    private void createDatabase(SandboxBranch branch, String database, String template) {
-        String name = databaseName(branch, database);
-        run("postgres", "CREATE DATABASE " + quote(name) + " TEMPLATE " + quote(template));
-        run("postgres", "ALTER DATABASE " + quote(name) + " ALLOW_CONNECTIONS true");
-        run("postgres", "REVOKE ALL ON DATABASE " + quote(name) + " FROM PUBLIC");
-        grant(branch, database);
-    }
-
-    private void grant(SandboxBranch branch, String database) {
-        for (String role : branch.passwords.keySet()) {
-            String login = quote(loginName(branch, role));
-            run("postgres", "GRANT ALL ON DATABASE " + quote(databaseName(branch, database)) + " TO " + login);
-            run(databaseName(branch, database), "GRANT ALL ON SCHEMA public TO " + login);
-        }
-    }
-
-    private void dropDatabase(SandboxBranch branch, String database) {
-        run("postgres", "DROP DATABASE IF EXISTS " + quote(databaseName(branch, database)) + " WITH (FORCE)");
-    }
-
-    private void emptyTables(String database) {
-        try (Connection connection = superuser(database); Statement statement = connection.createStatement()) {
-            List<String> tables = new ArrayList<>();
-            try (ResultSet rows = statement.executeQuery("SELECT format('%I.%I', schemaname, tablename) FROM pg_tables"
-                    + " WHERE schemaname NOT IN ('pg_catalog', 'information_schema')")) {
-                while (rows.next()) {
-                    tables.add(rows.getString(1));
-                }
-            }
-            if (!tables.isEmpty()) {
-                statement.execute("TRUNCATE " + String.join(", ", tables) + " RESTART IDENTITY CASCADE");
-            }
-        } catch (SQLException e) {
-            throw new IllegalStateException("could not empty the tables of " + database, e);
-        }
-    }
-
-    private boolean exists(String query) {
-        try (Connection connection = superuser("postgres"); Statement statement = connection.createStatement();
+    private boolean exists(SandboxBranch branch, String query) {
+        try (Connection connection = superuser(branch, "postgres"); Statement statement = connection.createStatement();
                 ResultSet rows = statement.executeQuery(query)) {
             return rows.next();
         } catch (SQLException e) {
@@ -356,33 +349,21 @@ final class SandboxPostgres implements AutoCloseable {
         }
     }
 
-    private void run(String database, String sql) {
-        try (Connection connection = superuser(database); Statement statement = connection.createStatement()) {
+    private void run(SandboxBranch branch, String database, String sql) {
+        try (Connection connection = superuser(branch, database); Statement statement = connection.createStatement()) {
             statement.execute(sql);
         } catch (SQLException e) {
             throw new IllegalStateException("PostgreSQL refused: " + sql.split(" PASSWORD ")[0] + ": " + e.getMessage(), e);
         }
     }
 
-    private Connection superuser(String database) throws SQLException {
-        return server.getDatabase("postgres", database).getConnection();
+    private Connection superuser(SandboxBranch branch, String database) throws SQLException {
+        return server(branch).getDatabase("postgres", database).getConnection();
     }
 
-    private static String databaseName(SandboxBranch branch, String database) {
-        return serverWide(branch, database);
-    }
-
-    private static String loginName(SandboxBranch branch, String role) {
-        return serverWide(branch, role);
-    }
-
-    /** Neon has databases and roles for each branch, PostgreSQL for each server: the branch's id keeps them apart. */
-    private static String serverWide(SandboxBranch branch, String name) {
-        String whole = name + "." + branch.id;
-        if (whole.getBytes(StandardCharsets.UTF_8).length > 63) {
-            throw new IllegalArgumentException("PostgreSQL cuts names after 63 bytes, so it cannot hold " + whole);
-        }
-        return whole;
+    private EmbeddedPostgres server(SandboxBranch branch) {
+        EmbeddedPostgres running = servers.get(branch.id);
+        return running != null ? running : start(branch.id, 0);
     }
 
     private static String randomPassword() {

@@ -23,8 +23,8 @@ class SandboxPostgresTest {
 
     private static final List<String> CUSTOMERS = List.of("Alder Books", "Birch Bikes", "Cedar Cinema");
 
-    /** PostgreSQL's code for a database that is not there: https://www.postgresql.org/docs/17/errcodes-appendix.html. */
-    private static final String NOT_THERE = "3D000";
+    /** PostgreSQL's code for what a role has no right to: https://www.postgresql.org/docs/17/errcodes-appendix.html. */
+    private static final String NOT_ALLOWED = "42501";
     private static final String WRONG_PASSWORD = "28P01";
 
     private static SandboxPostgres postgres;
@@ -60,7 +60,7 @@ class SandboxPostgresTest {
             String door = neon.connectionString(branch).replaceFirst(".*@([^/]*)/.*", "$1");
             assertRefused(WRONG_PASSWORD, one.replaceFirst("@[^/]*/", "@" + door + "/"));
         }
-        assertRefused(NOT_THERE, one.replace("/neondb?", "/postgres?"));
+        assertRefused(NOT_ALLOWED, one.replace("/neondb?", "/postgres?"));
     }
 
     @Test
