@@ -28,9 +28,6 @@ final class Rehearsal {
     }
 
     private static final Path PROJECT = Path.of("").toAbsolutePath();
-    /** Where .ci/jbang makes its links; a rehearsal has its own place for them, beside those of other tests at the same time. */
-    private static final String LINKS = "/tmp/neon-ci-$UID";
-
     /** What a user copies into the repository. */
     private static final List<String> COPY = List.of("neon-ci.java", "lib", ".ci/jbang");
 
@@ -121,10 +118,6 @@ final class Rehearsal {
         Path root = Files.createDirectories(folder.resolve("build-" + ++builds));
         for (String part : copied) {
             Shell.copy(PROJECT.resolve(part), root.resolve(part));
-        }
-        Path jbang = root.resolve(".ci/jbang");
-        if (Files.exists(jbang)) {
-            Files.writeString(jbang, Files.readString(jbang).replace(LINKS, folder.resolve("links").toString()));
         }
         Map<?, ?> spec = new Yaml().load(buildspec);
         Map<?, ?> app = spec.containsKey("applications") ? (Map<?, ?>) ((List<?>) spec.get("applications")).get(0) : spec;
