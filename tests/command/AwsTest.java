@@ -23,37 +23,20 @@ class AwsTest extends InSandbox {
 
     @ParameterizedTest(name = "{0} {1} {2}")
     @CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
-            400 | ExpiredTokenException | The security token included in the request is expired \
-                | ExpiredTokenException (request r-1); SIGN-IN
-            400 | UnrecognizedClientException | The security token included in the request is invalid. \
-                | UnrecognizedClientException (request r-1); SIGN-IN
+            400 | ExpiredTokenException | The security token included in the request is expired | ExpiredTokenException (request r-1); SIGN-IN
+            400 | UnrecognizedClientException | The security token included in the request is invalid. | UnrecognizedClientException (request r-1); SIGN-IN
             403 | InvalidClientTokenId | The security token included in the request is invalid | InvalidClientTokenId (request r-1); SIGN-IN
             403 | MissingAuthenticationTokenException | Missing | MissingAuthenticationTokenException (request r-1); SIGN-IN
-            400 | InvalidSignatureException | The request signature we calculated does not match: 'x-amz-security-token:IQoJ' \
-                | InvalidSignatureException (request r-1); SIGN-IN
-            400 | InvalidSignatureException | Signature expired: 20240101T000000Z is now earlier than 20260101T000000Z \
-                | InvalidSignatureException (request r-1); set this machine's clock
-            400 | InvalidSignatureException | Signature not yet current: 20290101T000000Z is still later than 20260101T000000Z \
-                | InvalidSignatureException (request r-1); set this machine's clock
+            400 | InvalidSignatureException | The request signature we calculated does not match: 'x-amz-security-token:IQoJ' | InvalidSignatureException (request r-1); SIGN-IN
+            400 | InvalidSignatureException | Signature expired: 20240101T000000Z is now earlier than 20260101T000000Z | InvalidSignatureException (request r-1); set this machine's clock
+            400 | InvalidSignatureException | Signature not yet current: 20290101T000000Z is still later than 20260101T000000Z | InvalidSignatureException (request r-1); set this machine's clock
             403 | RequestTimeTooSkewed | The difference is too large | RequestTimeTooSkewed (request r-1); set this machine's clock
-            400 | AccessDeniedException | User: arn:aws:sts::123456789012:assumed-role/r/s is not authorized to perform: kms:Decrypt on \
-            resource: arn:aws:kms:eu-central-1:123456789012:key/k-1 because no identity-based policy allows the kms:Decrypt action \
-                | AccessDeniedException (request r-1); allow kms:Decrypt on arn:aws:kms:eu-central-1:123456789012:key/k-1 in the Amplify \
-            app's service role
-            400 | AccessDeniedException | User: arn:aws:sts::123456789012:assumed-role/r/s is not authorized to perform: kms:Decrypt on \
-            the resource associated with this ciphertext because no resource-based policy allows it \
-                | AccessDeniedException (request r-1); allow kms:Decrypt on the parameter's KMS key in the Amplify app's service role
-            400 | AccessDeniedException | The ciphertext refers to a customer master key that does not exist, does not exist in this \
-            region, or you are not allowed to access. \
-                | AccessDeniedException (request r-1); allow kms:Decrypt on the parameter's KMS key in the Amplify app's service role
-            400 | AccessDeniedException | User: arn:aws:iam::123456789012:user/u is not authorized to perform: ssm:GetParameter on \
-            resource: arn:aws:ssm:eu-central-1:123456789012:parameter/neon/api-key with an explicit deny in a service control policy \
-                | AccessDeniedException (request r-1); lift the explicit deny of ssm:GetParameter on \
-            arn:aws:ssm:eu-central-1:ACCOUNT:parameter/neon/api-key in the Amplify app's service role
-            400 | InvalidKeyId | arn:aws:kms:eu-central-1:123456789012:key/k-1 is disabled. \
-                | InvalidKeyId (request r-1); enable the KMS key that the parameter is stored under, or store it again under another
-            400 | OddException | Odd postgresql://u:p@h/d \
-                | OddException, Odd *** (request r-1); change what AWS names, or check any proxy, and run again
+            400 | AccessDeniedException | User: arn:aws:sts::123456789012:assumed-role/r/s is not authorized to perform: kms:Decrypt on resource: arn:aws:kms:eu-central-1:123456789012:key/k-1 because no identity-based policy allows the kms:Decrypt action | AccessDeniedException, User: arn:aws:sts::123456789012:assumed-role/r/s is not authorized to perform: kms:Decrypt on resource: arn:aws:kms:eu-central-1:123456789012:key/k-1 because no identity-based policy allows the kms:Decrypt action (request r-1); allow kms:Decrypt on the KMS key that AWS names in the Amplify app's service role
+            400 | AccessDeniedException | User: arn:aws:sts::123456789012:assumed-role/r/s is not authorized to perform: kms:Decrypt on the resource associated with this ciphertext because no resource-based policy allows it | AccessDeniedException, User: arn:aws:sts::123456789012:assumed-role/r/s is not authorized to perform: kms:Decrypt on the resource associated with this ciphertext because no resource-based policy allows it (request r-1); allow kms:Decrypt on the KMS key that AWS names in the Amplify app's service role
+            400 | AccessDeniedException | The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you are not allowed to access. | AccessDeniedException, The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you are not allowed to access (request r-1); allow kms:Decrypt on the KMS key that AWS names in the Amplify app's service role
+            400 | AccessDeniedException | User: arn:aws:iam::123456789012:user/u is not authorized to perform: ssm:GetParameter on resource: arn:aws:ssm:eu-central-1:123456789012:parameter/neon/api-key with an explicit deny in a service control policy | AccessDeniedException (request r-1); allow ssm:GetParameter on arn:aws:ssm:eu-central-1:ACCOUNT:parameter/neon/api-key in the Amplify app's service role
+            400 | InvalidKeyId | arn:aws:kms:eu-central-1:123456789012:key/k-1 is disabled. | InvalidKeyId, arn:aws:kms:eu-central-1:123456789012:key/k-1 is disabled (request r-1); enable the KMS key that AWS names, or store the parameter again under another
+            400 | OddException | Odd postgresql://u:p@h/d | OddException, Odd *** (request r-1); change what AWS names, or check any proxy, and run again
             404 | `` | `` | AWS answered 404 (request r-1); change what AWS names, or check any proxy, and run again
             """)
     void says_what_helps_by_what_was_refused(int status, String code, String message, String expected) {
@@ -89,10 +72,10 @@ class AwsTest extends InSandbox {
 
     @ParameterizedTest
     @CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
-            {}                                 | AWS's answer holds no list
-            {"branches":[{"stage":"BETA"}]}    | AWS's answer holds a branch without a name
-            {"branches":[null]}                | AWS's answer holds a branch without a name
-            {"branches":[],"nextToken":"next"} | its pages go round in a circle
+            {}                                 | AWS's answer holds no list, a branch without a name, or a page that was there before
+            {"branches":[{"stage":"BETA"}]}    | AWS's answer holds no list, a branch without a name, or a page that was there before
+            {"branches":[null]}                | AWS's answer holds no list, a branch without a name, or a page that was there before
+            {"branches":[],"nextToken":"next"} | AWS's answer holds no list, a branch without a name, or a page that was there before
             """)
     void a_list_that_is_not_whole_ends_a_clean_up(String page, String trouble) {
         sandbox.fail("GET", "/amplify/", -1, Fault.status(200, page, Map.of()));
@@ -119,18 +102,15 @@ class AwsTest extends InSandbox {
     void without_credentials_it_says_what_was_tried() throws IOException {
         Map<String, String> laptop = laptop("");
         laptop.put("AWS_REGION", "eu-central-1");
-        String tried = "neon-ci: Could not read SSM parameter /neon/api-key in region eu-central-1: there are no AWS credentials; in"
-                + " Amplify give the app a service role, elsewhere sign in (tried: system properties, the environment, a web identity,"
-                + " profile 'default', the container, 'aws configure export-credentials': %s, this machine's metadata).\n";
-        assertEquals(tried.formatted("there is no such command"), run(laptop, "create-branch").err());
-        aws(laptop, "echo 'Error loading SSO Token: Token for work does not exist' >&2; exit 255");
-        assertEquals(tried.formatted("Error loading SSO Token: Token for work does not exist"), run(laptop, "create-branch").err());
+        assertEquals("neon-ci: Could not read SSM parameter /neon/api-key in region eu-central-1: there are no AWS credentials; in Amplify"
+                + " give the app a service role, elsewhere sign in so that 'aws sts get-caller-identity' works.\n",
+                run(laptop, "create-branch").err());
     }
 
     @ParameterizedTest
     @CsvSource(delimiter = '|', textBlock = """
             \\x20[default]\\n\\x20region = eu-central-1 | Expected a profile or property definition on line 1
-            [default]\\nregion = eu-central-1\\n[profile work | Profile definition must end with ']' on line 3
+            [default]\\nregion = eu-central-1\\n[profile work |
             \\ufeff[default]\\nregion = eu-central-1 | Expected a profile definition on line 1
             [default]\\nregion | Expected an '=' sign defining a property on line 2
             """)
@@ -144,12 +124,11 @@ class AwsTest extends InSandbox {
         assertEquals(0, result.exitCode(), result.err());
         assertEquals("", result.err());
 
-        String mend = "; mend " + folder.resolve("home/.aws/config") + ": " + problem;
         String err = run(laptop, "create-branch").err();
-        assertTrue(err.contains(mend + " (tried: ") && err.lines().count() == 1, err);
+        assertTrue(err.contains("there are no AWS credentials") && err.lines().count() == 1, err);
         build.remove("AWS_REGION");
-        assertEquals("neon-ci: No AWS region is set: name it with --region or AWS_REGION" + mend + ".\n",
-                run(build, "create-branch").err());
+        assertTrue(run(build, "create-branch").err().startsWith("neon-ci: No AWS region is set: name it with --region or AWS_REGION; mend"
+                + " the files in ~/.aws: "));
     }
 
     @Test

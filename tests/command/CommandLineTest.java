@@ -49,15 +49,14 @@ class CommandLineTest extends InSandbox {
             --api-host        | https://ho_st | it must be an https address (http only for this machine)
             --api-host        | https://[     | it must be an https address (http only for this machine)
             --api-host        | ftp://h       | it must be an https address (http only for this machine)
-            --wait            | 5             | it must be a time such as 90s, 5m, 12h or 7d
-            --wait            | 0s            | it must be a time such as 90s, 5m, 12h or 7d
-            --wait            | -5m           | it must be a time such as 90s, 5m, 12h or 7d
+            --wait            | 5             | UNREADABLE
+            --wait            | 0s            | UNREADABLE
+            --wait            | -5m           | UNREADABLE
             """)
     void both_commands_name_an_option_with_a_bad_value(String option, String value, String reason) {
         for (String command : List.of("create-branch", "cleanup-branches")) {
             Cli.Result result = run(command, option, value);
-            assertTrue(result.err().matches("neon-ci: Invalid value for option '" + option + "'.*: .*\n"), result.err());
-            assertTrue(result.err().contains(": " + reason + ". See 'neon-ci " + command + " --help'.\n"), result.err());
+            assertEquals(invalid(option, reason, command), result.err().replace("' or its variable", "'"));
             assertRefused(result);
         }
     }
@@ -77,16 +76,15 @@ class CommandLineTest extends InSandbox {
             --suspend-timeout | 59       | it must be 0, -1, or 60 to 604800 seconds
             --suspend-timeout | 604801   | it must be 0, -1, or 60 to 604800 seconds
             --suspend-timeout | -2       | it must be 0, -1, or 60 to 604800 seconds
-            --suspend-timeout | five     | it must be a whole number
+            --suspend-timeout | five     | UNREADABLE
             --expires-in      | 31d      | Neon takes at most 30d
             --expires-in      | 721h     | Neon takes at most 30d
-            --expires-in      | tomorrow | it must be a time such as 90s, 5m, 12h or 7d
-            --output          | yaml     | it must be text or json
+            --expires-in      | tomorrow | UNREADABLE
+            --output          | yaml     | UNREADABLE
             """)
     void create_branch_names_an_option_with_a_bad_value(String option, String value, String reason) {
         Cli.Result result = create(option, value);
-        assertTrue(result.err().matches("neon-ci: Invalid value for option '" + option + "'.*\n"), result.err());
-        assertTrue(result.err().contains(": " + reason + ". See 'neon-ci create-branch --help'.\n"), result.err());
+        assertEquals(invalid(option, reason, "create-branch"), result.err().replace("' or its variable", "'"));
         assertRefused(result);
     }
 
@@ -94,14 +92,13 @@ class CommandLineTest extends InSandbox {
     @CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
             --keep          | ``  | it must not be blank
             --max-deletions | -1  | it must not be negative
-            --max-deletions | all | it must be a whole number
+            --max-deletions | all | UNREADABLE
             --grace         | 31d | Neon takes at most 30d
-            --grace         | 3   | it must be a time such as 90s, 5m, 12h or 7d
+            --grace         | 3   | UNREADABLE
             """)
     void cleanup_branches_names_an_option_with_a_bad_value(String option, String value, String reason) {
         Cli.Result result = cleanUp(option, value);
-        assertEquals("neon-ci: Invalid value for option '" + option + "': " + reason + ". See 'neon-ci cleanup-branches --help'.\n",
-                result.err());
+        assertEquals(invalid(option, reason, "cleanup-branches"), result.err());
         assertRefused(result);
     }
 
@@ -164,15 +161,15 @@ class CommandLineTest extends InSandbox {
             --api-key=KEY             | Unknown option '--api-key'; did you mean '--api-key-param'?
             --api-key:KEY             | Unknown option '--api-key'; did you mean '--api-key-param'?
             -kKEY                     | Unknown option '-k'.
-            -KEY                      | Unknown option '-a'.
-            -1KEY                     | There is an unknown option.
-            KEY                       | There is an argument too many; a value with spaces needs quotes.
-            --output KEY              | Invalid value for option '--output': it must be text or json.
-            --suspend-timeout KEY     | Invalid value for option '--suspend-timeout': it must be a whole number.
-            --suspend-timeout 9999999999 | Invalid value for option '--suspend-timeout': it must be a whole number.
-            --wait KEY                | Invalid value for option '--wait': it must be a time such as 90s, 5m, 12h or 7d.
-            --expires-in KEY          | Invalid value for option '--expires-in': it must be a time such as 90s, 5m, 12h or 7d.
-            --dry-run=KEY             | Invalid value for option '--dry-run': it takes no value.
+            -KEY                      | Unknown option '-a'; did you mean '--app-id'?
+            -1KEY                     | There is an argument too many, or a command that is not known.
+            KEY                       | There is an argument too many, or a command that is not known.
+            --output KEY              | Invalid value for option '--output'.
+            --suspend-timeout KEY     | Invalid value for option '--suspend-timeout'.
+            --suspend-timeout 9999999999 | Invalid value for option '--suspend-timeout'.
+            --wait KEY                | Invalid value for option '--wait'.
+            --expires-in KEY          | Invalid value for option '--expires-in'.
+            --dry-run=KEY             | Invalid value for option '--dry-run'.
             --app-id --api-key-param=KEY | Option '--app-id' needs a value; one that begins with a hyphen needs an equals sign before it.
             --api-key-param KEY       | Invalid value for option '--api-key-param' or its variable: it looks like a Neon API key; LIKE
             --app-id KEY              | Invalid value for option '--app-id' or its variable: it looks like a Neon API key; LIKE
@@ -242,9 +239,9 @@ class CommandLineTest extends InSandbox {
 
     @ParameterizedTest
     @CsvSource(delimiter = '|', textBlock = """
-            creat-branch      | There is no such command; did you mean 'create-branch'?
-            cleanup           | There is no such command; did you mean 'cleanup-branches'?
-            napi_0123456789ab | There is no such command.
+            creat-branch      | There is an argument too many, or a command that is not known; did you mean 'create-branch'?
+            cleanup           | There is an argument too many, or a command that is not known; did you mean 'cleanup-branches'?
+            napi_0123456789ab | There is an argument too many, or a command that is not known.
             """)
     void a_misspelt_command_is_told_from_an_argument_too_many(String command, String sentence) {
         Cli.Result result = run(command);
@@ -255,7 +252,7 @@ class CommandLineTest extends InSandbox {
     @Test
     void a_name_with_spaces_that_was_not_quoted_is_refused() {
         Cli.Result result = create("--branch-name", "my", "branch");
-        assertEquals("neon-ci: There is an argument too many; a value with spaces needs quotes. See 'neon-ci create-branch --help'.\n",
+        assertEquals("neon-ci: There is an argument too many, or a command that is not known. See 'neon-ci create-branch --help'.\n",
                 result.err());
         assertRefused(result);
     }
@@ -338,9 +335,14 @@ class CommandLineTest extends InSandbox {
     @Test
     void a_missing_parent_is_named() {
         Cli.Result result = create("--parent-branch", "stagin");
-        assertEquals("neon-ci: Neon project quiet-sandbox-12345678 has no branch 'stagin' to branch from; check --parent-branch and"
+        assertEquals("neon-ci: The Neon project has no branch 'stagin' to branch from; check --parent-branch and"
                 + " --neon-project-id.\n", result.err());
         assertFailed(result);
+    }
+
+    private static String invalid(String option, String reason, String command) {
+        return "neon-ci: Invalid value for option '" + option + "'" + (reason.equals("UNREADABLE") ? "" : ": " + reason) + ". See 'neon-ci "
+                + command + " --help'.\n";
     }
 
     /** The command line is wrong, so nothing was asked of anyone. */

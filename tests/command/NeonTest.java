@@ -27,23 +27,23 @@ class NeonTest extends InSandbox {
                 | Vercel manages this project: change this there, or use a project of Neon's own
             404 | ``                        | project not found \
                 | check --neon-project-id, and that the API key in SSM parameter /neon/api-key is for this project
-            404 | ``                        | role not found                            | check --role-name
-            404 | ``                        | database not found                        | check --database-name
+            404 | ``                        | role not found                            | check --role-name and --database-name
+            404 | ``                        | database not found                        | check --role-name and --database-name
             404 | ``                        | branch not found                          | it was deleted meanwhile: run again
             404 | ``                        | endpoint not found                        | it was deleted meanwhile: run again
             402 | ``                        | payment required \
-                | choose a Neon plan that allows this, or leave out the option for it
+                | choose a Neon plan that allows this, or leave out the option
             412 | ``                        | precondition failed \
-                | choose a Neon plan that allows this, or leave out the option for it
+                | choose a Neon plan that allows this, or leave out the option
             422 | ``                        | the feature is not available on your plan \
-                | choose a Neon plan that allows this, or leave out the option for it
+                | choose a Neon plan that allows this, or leave out the option
             422 | ``                        | suspend interval changing is not allowed for your account \
                 | leave out --suspend-timeout, or choose a Neon plan that allows it
             422 | BRANCHES_LIMIT_EXCEEDED   | branches limit exceeded \
                 | delete branches, with cleanup-branches for one, or raise the plan's limit
             422 | ROOT_BRANCHES_LIMIT_EXCEEDED | root branches limit exceeded \
                 | delete branches, with cleanup-branches for one, or raise the plan's limit
-            422 | ``                        | parent branch is not ready yet            | run again later, or give it longer with --wait
+            422 | ``                        | parent branch is not ready yet            | Neon is at work on this project; run again later, or give it longer with --wait
             422 | ``                        | cannot create a branch from a parent that has an expiration \
                 | a branch that expires can have no children: name another with --parent-branch
             423 | ``                        | project is locked \
@@ -87,7 +87,7 @@ class NeonTest extends InSandbox {
     @Test
     void a_wait_for_an_operation_is_said_when_it_takes_over_a_second() {
         // Pauses that begin with a tenth of a second and grow by a tenth: 1.3 seconds.
-        sandbox.neon().operationsTakePolls(9);
+        sandbox.neon().operationsTakePolls(11);
         Cli.Result result = create();
         assertTrue(result.err().startsWith("Waiting for Neon branch '" + Cli.BRANCH + "' to be ready: "), result.err());
         assertEquals(0, result.exitCode());

@@ -36,7 +36,7 @@ class RightDatabaseTest extends InSandbox {
                 Using Neon branch 'production' (%s) itself, since 'feature/login' is the production branch.
                 Wrote DATABASE_URL and DATABASE_URL_UNPOOLED to %s.
                 """.formatted(sandbox.neon().branch("production").id, envFile), result.out());
-        assertEquals(OLD + Cli.written(sandbox, "production"), Files.readString(envFile));
+        assertEquals(Cli.written(sandbox, "production") + OLD, Files.readString(envFile));
         assertEquals(List.of(), changes());
 
         JsonNode report = Cli.json(create("--production-branch", "feature/login", "--output", "json").out()).path("branch");
@@ -49,7 +49,7 @@ class RightDatabaseTest extends InSandbox {
     void the_production_branch_uses_the_parent_that_is_named() throws IOException {
         sandbox.neon().add("staging");
         assertEquals(0, create("--production-branch", "feature/login", "--parent-branch", "staging").exitCode());
-        assertEquals(OLD + Cli.written(sandbox, "staging"), Files.readString(envFile));
+        assertEquals(Cli.written(sandbox, "staging") + OLD, Files.readString(envFile));
         assertEquals(List.of(), changes());
     }
 
@@ -134,7 +134,7 @@ class RightDatabaseTest extends InSandbox {
     @Test
     void the_direct_string_goes_to_the_name_that_is_asked_for() throws IOException {
         assertEquals(0, create("--unpooled-env-var", "DIRECT_URL").exitCode());
-        assertEquals(OLD + Cli.written(sandbox, Cli.BRANCH).replace("DATABASE_URL_UNPOOLED", "DIRECT_URL"), Files.readString(envFile));
+        assertEquals(Cli.written(sandbox, Cli.BRANCH).replace("DATABASE_URL_UNPOOLED", "DIRECT_URL") + OLD, Files.readString(envFile));
         Cli.Result twice = create("--env-var", "DIRECT_URL", "--unpooled-env-var", "DIRECT_URL");
         assertEquals("neon-ci: Invalid value for option '--unpooled-env-var': it must differ from that of --env-var. See 'neon-ci"
                 + " create-branch --help'.\n", twice.err());
@@ -145,8 +145,8 @@ class RightDatabaseTest extends InSandbox {
     void a_branch_is_reset_to_the_parent_that_is_named() {
         sandbox.neon().add("staging");
         sandbox.neon().add(Cli.BRANCH);
-        assertTrue(create("--parent-branch", "staging").out().contains(", made from 'production', not from 'staging'; --reset would bring"
-                + " it there.\n"));
+        assertTrue(create("--parent-branch", "staging").out().contains(", made from 'production'.\nNot making it anew from"
+                + " 'staging'; --reset would bring it there.\n"));
         assertTrue(create("--parent-branch", "staging", "--reset").out().contains("\nReset it to the current state of 'staging';"));
         assertEquals("staging", restoredFrom());
     }
@@ -162,7 +162,7 @@ class RightDatabaseTest extends InSandbox {
     @Test
     void a_parent_that_is_not_there_is_an_error_on_reuse_too() throws IOException {
         sandbox.neon().add(Cli.BRANCH);
-        assertRefused(create("--parent-branch", "stagin"), "Neon project quiet-sandbox-12345678 has no branch 'stagin' to branch from;"
+        assertRefused(create("--parent-branch", "stagin"), "The Neon project has no branch 'stagin' to branch from;"
                 + " check --parent-branch and --neon-project-id.");
         assertEquals(List.of(), changes());
     }
@@ -230,21 +230,6 @@ class RightDatabaseTest extends InSandbox {
                     + " without --schema-only; delete it in the Neon Console, and the next run makes it anew.");
         }
         assertEquals(List.of(), changes());
-    }
-
-    @Test
-    void a_suspend_timeout_that_a_reused_compute_does_not_have_is_said() {
-        create("--suspend-timeout", "120");
-        assertFalse(create("--suspend-timeout", "120").out().contains("suspend"));
-        assertTrue(create("--suspend-timeout", "60").out().contains("\nIts compute keeps its own suspend timeout; --suspend-timeout is for"
-                + " a new one.\n"));
-    }
-
-    @Test
-    void a_branch_without_data_is_said_to_be_so() {
-        create("--schema-only");
-        assertTrue(create().out().startsWith("Reusing Neon branch '" + Cli.BRANCH + "' (" + sandbox.neon().branch(Cli.BRANCH).id
-                + "), without its parent's data.\n"));
     }
 
     private String restoredFrom() {

@@ -68,7 +68,7 @@ class AtOnceTest extends InSandbox {
                 Cli.create(sandbox, Cli.withKey(sandbox), folder.resolve(file), "--masking-rules", rules))).toList();
         for (Future<Cli.Result> build : builds) {
             assertEquals(0, build.get().exitCode(), build.get().err());
-            assertTrue(build.get().out().contains("\nIt is masked: "), build.get().out());
+            assertTrue(build.get().out().contains("\nIt is masked.\n"), build.get().out());
         }
         assertEquals(List.of("production", Cli.BRANCH), sandbox.neon().names());
         List<Exchange> exchanges = sandbox.exchanges();
@@ -85,7 +85,7 @@ class AtOnceTest extends InSandbox {
         for (Future<Cli.Result> build : Stream.generate(() -> threads.submit(() -> create("feature/login", envFile))).limit(8).toList()) {
             assertEquals(0, build.get().exitCode(), () -> sandbox.exchanges().toString());
         }
-        assertEquals("A=1\n" + Cli.written(sandbox, Cli.BRANCH), Files.readString(envFile));
+        assertEquals(Cli.written(sandbox, Cli.BRANCH) + "A=1\n", Files.readString(envFile));
         try (Stream<Path> left = Files.list(folder)) {
             assertEquals(List.of(envFile), left.toList());
         }
@@ -183,10 +183,7 @@ class AtOnceTest extends InSandbox {
         sandbox.when("DELETE", "/branches/", () -> sandbox.neon().rename(SandboxAws.APP_ID + "-gone-18", SandboxAws.APP_ID + "-gone-99"));
         Cli.Result result = cleanUp();
         assertEquals(0, result.exitCode(), result.err());
-        assertTrue(result.out().contains("\nKeeping 'precious': it was '" + SandboxAws.APP_ID + "-gone-19' when the clean-up began.\n"),
-                result.out());
-        assertEquals(List.of("production", SandboxAws.APP_ID + "-gone-99", "precious"),
-                sandbox.neon().names());
+        assertEquals(List.of("production", "precious"), sandbox.neon().names());
     }
 
     @Test

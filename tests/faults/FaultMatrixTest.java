@@ -64,16 +64,14 @@ class FaultMatrixTest {
             mask   |GET /anonymized_status$|--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
             masked |GET /anonymized_status$|--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
             masked |GET /masking_rules$  |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
-            failed |PATCH /masking_rules$|--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
-            failed |POST /anonymize$     |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  ++  +-   +-   ++   ++  ++   +-   ++   ++
             cleanup|GET /api/.*/branches$|--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
             cleanup|GET /api/.*\\?cursor |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
             cleanup|GET /amplify/        |--  --  --  --  --  --   --  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
             cleanup|GET \\?nextToken     |--  --  --  --  --  --   --  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
-            cleanup|DELETE /branches/    |--  --  ++  --  --  +-   +-  +-  +-   +-   +-  +-  +-  ++  +-   +-   ++   ++  ++   +-   ++   ++
+            cleanup|DELETE /branches/    |--  --  +-  --  --  +-   +-  +-  +-   +-   +-  +-  +-  ++  +-   +-   ++   ++  ++   +-   ++   ++
             grace  |GET /api/.*/branches$|--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
             grace  |GET /amplify/        |--  --  --  --  --  --   --  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
-            grace  |PATCH /branches/     |--  --  ++  --  --  +-   +-  +-  +-   +-   +-  +-  +-  ++  +-   +-   ++   ++  ++   +-   ++   ++
+            grace  |PATCH /branches/     |--  --  +-  --  --  +-   +-  +-  +-   +-   +-  +-  +-  ++  +-   +-   ++   ++  ++   +-   ++   ++
             """;
 
     /** One cell: what is run, what goes wrong and how often, and how it must end. */
@@ -284,7 +282,7 @@ class FaultMatrixTest {
         } else if (result.exitCode() != 0) {
             assertFalse(result.out().contains("Wrote"), result.out());
         }
-        assertEquals(isCleanup || result.exitCode() != 0 ? OLD : OLD + Cli.written(sandbox, Cli.BRANCH), Files.readString(envFile));
+        assertEquals(isCleanup || result.exitCode() != 0 ? OLD : Cli.written(sandbox, Cli.BRANCH) + OLD, Files.readString(envFile));
         try (Stream<Path> files = Files.list(envFile.getParent())) {
             assertEquals(List.of(envFile), files.toList());
         }

@@ -261,6 +261,6 @@ class KilledTest extends InSandbox {
     /** Returns what the old file becomes. */
     private String written(String branch) {
         String name = SandboxAws.APP_ID + "-" + branch;
-        return sandbox.neon().hasBranch(name) ? "A=1\n" + Cli.written(sandbox, name) : "nothing, for there is no branch";
+        return sandbox.neon().hasBranch(name) ? Cli.written(sandbox, name) + "A=1\n" : "nothing, for there is no branch";
     }
 }

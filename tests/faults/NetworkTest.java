@@ -44,7 +44,6 @@ class NetworkTest extends InSandbox {
     @BeforeEach
     void start() throws Exception {
         SSLContext context = Certificate.make(folder);
-        trustCertificate();
         for (int i = 0; i < 3; i++) {
             ServerSocket server = context.getServerSocketFactory().createServerSocket(0, 50, InetAddress.getLoopbackAddress());
             serve(server, client -> relay(client, sandbox.address().getPort()));
@@ -75,7 +74,8 @@ class NetworkTest extends InSandbox {
                 + " (" + reason + "); let Java trust your network's own certificate authority with"
                 + " JAVA_TOOL_OPTIONS=-Djavax.net.ssl.trustStore=FILE.\n"), result.err());
         // One line for the request, unless it was made again.
-        assertEquals(2, result.err().lines().filter(line -> !line.contains(" 200 ")).count(), result.err());
+        assertEquals(cloud.equals("NEON") ? 2 : 1, result.err().lines()
+                .filter(line -> !line.contains(" 200 ") && !line.startsWith("ssm:")).count(), result.err());
         assertEquals(1, result.exitCode());
 
         String authorities = "-Djavax.net.ssl.trustStore=" + folder.resolve("authorities.jks");
@@ -116,7 +116,7 @@ class NetworkTest extends InSandbox {
         String address = proxy(status);
         environment.put("HTTPS_PROXY", address.replace("://", "://user:secret@"));
         Shell.Result result = process(environment, "create-branch");
-        assertTrue(result.err().endsWith(" (refused with " + status + " by way of the proxy " + URI.create(address).getAuthority()
+        assertTrue(result.err().endsWith("HTTP/1.1 " + status + " Status\" by way of the proxy " + URI.create(address).getAuthority()
                 + "); let the proxy pass it, or name the host in NO_PROXY.\n"), result.err());
         assertEquals(1, result.err().lines().count(), result.err());
         assertFalse(result.err().contains("secret"));
@@ -137,7 +137,7 @@ class NetworkTest extends InSandbox {
     @Test
     void no_answer_is_never_without_its_reason() {
         Map<String, String> environment = sandbox.environment(Map.of("AWS_ENDPOINT_URL_SSM", "https://nowhere.invalid"));
-        String unknown = process(environment, "create-branch", "--wait", "2s").err();
+        String unknown = process(environment, "create-branch", "--wait", "30s").err();
         assertTrue(unknown.endsWith("no answer from AWS (unknown host); run again later.\n"), unknown);
         environment.put("AWS_ENDPOINT_URL_SSM", sandbox.address() + "/ssm");
         sandbox.fail("POST", "/ssm", -1, Fault.hangBefore());
@@ -161,12 +161,6 @@ class NetworkTest extends InSandbox {
 
     private String address(int way) {
         return "https://localhost:" + https.get(way).getLocalPort();
-    }
-
-    /** Makes {@code authorities.jks}, which vouches for the certificate. In this format Java reads certificates without a password. */
-    private void trustCertificate() {
-        Certificate.keytool(folder, "-importcert", "-noprompt", "-alias", "company", "-file", "company.pem",
-                "-keystore", "authorities.jks", "-storetype", "JKS");
     }
 
     /** Starts a proxy that answers so to all who want to connect somewhere, and returns its address. */

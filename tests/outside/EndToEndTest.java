@@ -15,6 +15,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Tag;
@@ -111,7 +112,9 @@ class EndToEndTest {
         Path project = Path.of("").toAbsolutePath();
         List<String> command = new ArrayList<>(List.of(project + "/.ci/jbang", project + "/neon-ci.java"));
         command.addAll(List.of(args));
-        Map<String, String> environment = sandbox.environment(Map.of("HOME", System.getProperty("user.home")));
+        String home = System.getProperty("user.home");
+        Map<String, String> environment = sandbox.environment(Map.of("HOME", home, "JBANG_DIR",
+                Optional.ofNullable(System.getenv("JBANG_DIR")).orElse(home + "/.jbang")));
         if (args[0].equals("cleanup-branches")) {
             // As from a laptop: a build of the branch that is gone could not clean up after itself.
             environment.remove("AWS_APP_ID");

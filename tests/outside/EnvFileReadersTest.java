@@ -73,10 +73,6 @@ class EnvFileReadersTest {
             several lines, single quotes     | DATABASE_URL='old\\nolder'\\nA='1\\n\\n2'\\nB=3\\n
             several lines, backticks         | DATABASE_URL=`old\\nolder`\\nA=1\\n
             several lines, CRLF              | DATABASE_URL="old\\r\\nolder"\\r\\nA="1\\r\\n2"\\r\\nB=3\\r\\n
-            entry in another, double quotes  | A="1\\nDATABASE_URL=old\\n2"\\nB=3\\n
-            entry in another, single quotes  | A='1\\nDATABASE_URL=old\\n2'\\nB=3\\n
-            entry in another, backticks      | A=`echo 1\\nDATABASE_URL=old\\n`\\nB=3\\n
-            entry in another, and of its own | A="1\\nDATABASE_URL=old\\n2"\\nDATABASE_URL=old\\n
             duplicates                       | DATABASE_URL=1\\nA=1\\nDATABASE_URL=2\\nDATABASE_URL_UNPOOLED=3\\nDATABASE_URL=4\\n
             commented                        | #DATABASE_URL=old\\n# DATABASE_URL="old\\nA=1\\n # export DATABASE_URL='old\\n
             longer keys                      | MY_DATABASE_URL=1\\nDATABASE_URL_2=2\\nDATABASE_URLS=3\\n
@@ -90,12 +86,17 @@ class EnvFileReadersTest {
             a dollar in a value              | A="$HOME/1"\\nB='$HOME'\\nDATABASE_URL=$HOME\\n
             a backslash at the end           | A.B=C:\\\\
             a backslash before               | A.B=C:\\\\\\nDATABASE_URL=old\\nB=1\\n
-            bare carriage returns            | A=1\\rDATABASE_URL=old\\rB=2\\r
+            bare carriage returns            | A=1\\rB=2\\r
             bare carriage returns, entry     | DATABASE_URL=old\\rB=2\\rA=1
+            a blank value and a space        | A.B= \\nDATABASE_URL=old\\nB=2\\n
+            a section                        | a.section:\\nDATABASE_URL=old\\nB=2\\n
+            a quote that another closes      | A.B="Joe\\nDATABASE_URL=old\\nB.B="3000"\\nC=1\\n
+            an apostrophe that one closes    | A.B='Joe\\nDATABASE_URL=old\\n# it's\\nC=1\\n
+            a header                         | #!/bin/sh\\n# ours\\nA=1\\nDATABASE_URL=old\\nB.B=$DATABASE_URL\\n
             no entries at all                | this is\\nno env file at all: nothing\\n
             Latin-1                          | A=caf\\351\\nDATABASE_URL=\\351\\n                          | python-dotenv, dotenv-java
-            a quote that does not close      | A="1\\nDATABASE_URL=old\\nB=2\\n                             | bash, dotenv-java
-            an apostrophe                    | A=it's\\nDATABASE_URL=old\\n                              | bash
+            a quote that does not close      | A="1\\nDATABASE_URL=old\\nB=2\\n
+            an apostrophe                    | A=it's\\nDATABASE_URL=old\\n
             """;
 
     /**

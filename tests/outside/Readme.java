@@ -50,9 +50,8 @@ final class Readme {
     static String monorepo() {
         String lines = block("yaml", "jbang ../../neon-ci.java");
         return "version: 1\napplications:\n  - appRoot: apps/web\n" + frontendOnly().replaceFirst("version: 1\n", "")
-                .replaceFirst("- export .*", literal(lines, "- export "))
-                .replaceFirst("- jbang neon-ci.java create-branch.*", literal(lines, "- jbang ../../neon-ci.java create-branch"))
-                .replaceFirst("- jbang neon-ci.java cleanup-branches.*", literal(lines, "- jbang ../../neon-ci.java cleanup-branches"))
+                .replaceFirst("- .ci/jbang neon-ci.java create-branch.*", literal(lines, "- ../../.ci/jbang ../../neon-ci.java create-branch"))
+                .replaceFirst("- .ci/jbang neon-ci.java cleanup-branches.*", literal(lines, "- ../../.ci/jbang ../../neon-ci.java cleanup-branches"))
                 .replaceAll("(?m)^", "    ");
     }
 

@@ -86,8 +86,7 @@ class RealAppTest {
               phases:
                 preBuild:
                   commands:
-                    - export JBANG_DIR="$PWD/.jbang" JBANG_REPO="$PWD/.jbang/repository" PATH="$PWD/.ci:$PATH"
-                    - jbang neon-ci.java create-branch --production-branch main --unpooled-env-var DIRECT_URL
+                    - .ci/jbang neon-ci.java create-branch --production-branch main --unpooled-env-var DIRECT_URL
                 build:
                   commands:
                     - npx prisma migrate deploy
@@ -151,10 +150,10 @@ class RealAppTest {
     /** By a line as in https://docs.aws.amazon.com/amplify/latest/userguide/ssr-environment-variables.html, which stands before ours. */
     @Test
     void a_database_url_in_env_production_fails_a_previews_build() throws IOException {
-        String buildspec = BUILDSPEC.replace("- jbang ", """
+        String buildspec = BUILDSPEC.replace("- .ci/jbang ", """
                 - env | grep -e DATABASE_URL >> .env.production
                         - unset DATABASE_URL
-                        - jbang\s""");
+                        - .ci/jbang\s""");
         assertFails(build(buildspec, "pr-2", Map.of("DATABASE_URL", sandbox.neon().connectionString("production"))), "pr-2",
                 ".env.production sets DATABASE_URL, and Next.js and Vite read it instead of .env; name it with --env-file too, or remove"
                         + " the entry.");

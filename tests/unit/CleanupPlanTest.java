@@ -111,8 +111,6 @@ class CleanupPlanTest {
             d1-old, someone<d1-old        | main             |         | it has a child branch that stays
             d1-old, d1-b<d1-old, x<d1-b   | main             |         | it has a child branch that stays
             d1-old, d1-b<d1-old, d1-c!<d1-b | main           |         | it has a child branch that stays
-            d1-old<d1-old                 | main             |         | it has a child branch that stays
-            d1-a<d1-b, d1-b<d1-a          | main             |         | it has a child branch that stays
             """)
     void decides(String neonBranches, String amplifyBranches, String keep, String fate) {
         List<NeonApi.Branch> branches = Arrays.stream(neonBranches.split(", ")).map(CleanupPlanTest::neonBranch).toList();
@@ -164,7 +162,7 @@ class CleanupPlanTest {
         String[] nameAndDay = parts[0].replaceAll("[!*]$", "").split("@");
         return new NeonApi.Branch("id of " + nameAndDay[0], nameAndDay[0], parts.length == 1 ? null : "id of " + parts[1], "ready",
                 parts[0].endsWith("*"), parts[0].endsWith("!"),
-                nameAndDay.length == 1 ? null : "2026-12-" + nameAndDay[1] + "T00:00:00Z", false, true);
+                nameAndDay.length == 1 ? null : Instant.parse("2026-12-" + nameAndDay[1] + "T00:00:00Z"), false, true);
     }
 
     private static List<Aws.AmplifyBranch> amplifyBranches(String text) {

@@ -17,6 +17,9 @@ import org.junit.jupiter.params.provider.CsvSource;
 /** Files of masking rules: what is taken, and what is refused with the file's name and the rule's number. */
 class MaskingRulesTest {
 
+    @TempDir
+    Path folder;
+
     private static final String EMAIL = """
             {"database_name":"neondb","schema_name":"public","table_name":"users","column_name":"email",\
             "masking_function":"anon.fake_email()"}""";
@@ -35,55 +38,56 @@ class MaskingRulesTest {
             [EMAIL] [EMAIL]                     | it is not JSON, see line 1
             - database_name: neondb             | it is not JSON, see line 1
             [EMAIL,"EMAIL"]                     | it is not JSON, see line 1
-            [EMAIL,null]                        | rule 2 has no database_name in quotes
-            [EMAIL,[EMAIL]]                     | rule 2 has no database_name in quotes
-            [EMAIL,{}]                          | rule 2 has no database_name in quotes
-            [{"database_name":"neondb"},EMAIL]  | rule 1 has no schema_name in quotes
+            [EMAIL,null]                        | rule 2 needs database_name, schema_name, table_name, column_name, and either masking_function or masking_value, each in quotes
+            [EMAIL,[EMAIL]]                     | rule 2 needs database_name, schema_name, table_name, column_name, and either masking_function or masking_value, each in quotes
+            [EMAIL,{}]                          | rule 2 needs database_name, schema_name, table_name, column_name, and either masking_function or masking_value, each in quotes
+            [{"database_name":"neondb"},EMAIL]  | rule 1 needs database_name, schema_name, table_name, column_name, and either masking_function or masking_value, each in quotes
             [{PLACE,"table_name":"orders","masking_value":"0"}] | it is not JSON, see line 1
-            [{PLACE,"Column_Name":"x"}]         | rule 1 has neither masking_function nor masking_value
-            [EMAIL,EMAIL,{PLACE}]               | rule 3 has neither masking_function nor masking_value
-            [{PLACE,"mask_value":"0"}]          | rule 1 has neither masking_function nor masking_value
-            [{PLACE,"masking_value":null}]      | rule 1 has neither masking_function nor masking_value
-            [{PLACE,"masking_value":"0","masking_function":"anon.fake_email()"}] | rule 1 has both masking_function and masking_value
-            [{PLACE,"masking_value":0}]         | rule 1 has no masking_value in quotes
-            [{PLACE,"masking_value":""}]        | rule 1 has no masking_value in quotes
-            [{PLACE,"masking_function":["a"]}]  | rule 1 has no masking_function in quotes
+            [{PLACE,"Column_Name":"x"}]         | rule 1 needs database_name, schema_name, table_name, column_name, and either masking_function or masking_value, each in quotes
+            [EMAIL,EMAIL,{PLACE}]               | rule 3 needs database_name, schema_name, table_name, column_name, and either masking_function or masking_value, each in quotes
+            [{PLACE,"mask_value":"0"}]          | rule 1 needs database_name, schema_name, table_name, column_name, and either masking_function or masking_value, each in quotes
+            [{PLACE,"masking_value":null}]      | rule 1 needs database_name, schema_name, table_name, column_name, and either masking_function or masking_value, each in quotes
+            [{PLACE,"masking_value":"0","masking_function":"anon.fake_email()"}] | rule 1 needs database_name, schema_name, table_name, column_name, and either masking_function or masking_value, each in quotes
+            [{PLACE,"masking_value":0}]         | rule 1 needs database_name, schema_name, table_name, column_name, and either masking_function or masking_value, each in quotes
+            [{PLACE,"masking_value":""}]        | rule 1 needs database_name, schema_name, table_name, column_name, and either masking_function or masking_value, each in quotes
+            [{PLACE,"masking_function":["a"]}]  | rule 1 needs database_name, schema_name, table_name, column_name, and either masking_function or masking_value, each in quotes
             """)
-    void refuses_what_could_leave_a_row_unmasked(String content, String reason) {
+    void refuses_what_could_leave_a_row_unmasked(String content, String reason) throws IOException {
         assertRefused(bytes(content), reason);
     }
 
     @ParameterizedTest
     @CsvSource({"database_name", "schema_name", "table_name", "column_name"})
-    void refuses_a_rule_without_one_of_its_names(String name) {
-        String reason = "rule 2 has no " + name + " in quotes";
+    void refuses_a_rule_without_one_of_its_names(String name) throws IOException {
+        String reason = "rule 2 needs database_name, schema_name, table_name, column_name, and either masking_function or masking_value, each in quotes";
         assertRefused(bytes("[EMAIL," + EMAIL.replace("\"" + name + "\"", "\"other\"") + "]"), reason);
         assertRefused(bytes("[EMAIL," + EMAIL.replaceFirst("\"" + name + "\":\"\\w+\"", "\"" + name + "\":\" \"") + "]"), reason);
         assertRefused(bytes("[EMAIL," + EMAIL.replaceFirst("\"" + name + "\":\"\\w+\"", "\"" + name + "\":7") + "]"), reason);
     }
 
     @Test
-    void refuses_what_is_no_text() {
+    void refuses_what_is_no_text() throws IOException {
         assertRefused(new byte[] {'[', '"', (byte) 0xe9, '"', ']'}, "it is not JSON, see line 1");
     }
 
     @Test
-    void names_the_line_and_shows_nothing_of_it() {
+    void names_the_line_and_shows_nothing_of_it() throws IOException {
         assertRefused(bytes("[\n  EMAIL,\n  {secret}\n]"), "it is not JSON, see line 3");
     }
 
     @Test
-    void takes_rules_as_they_are(@TempDir Path folder) throws IOException {
+    void takes_rules_as_they_are() throws IOException {
         String rules = "[EMAIL,{PLACE,\"masking_value\":\"'it''s gone'\",\"comment\":\"x\"}]";
         Path file = Files.write(folder.resolve("rules.json"), bytes(rules));
         assertEquals(new String(bytes(rules), StandardCharsets.UTF_8), MaskingRules.read(file.toString()).toString());
         // Windows PowerShell begins a file so.
-        ArrayNode marked = MaskingRules.parse("rules.json", bytes("\ufeff" + rules));
-        assertEquals(MaskingRules.read(file.toString()), marked);
+        ArrayNode rulesRead = MaskingRules.read(file.toString());
+        Files.write(file, bytes("\ufeff" + rules));
+        assertEquals(rulesRead, MaskingRules.read(file.toString()));
     }
 
     @Test
-    void says_why_a_file_cannot_be_read(@TempDir Path folder) {
+    void says_why_a_file_cannot_be_read() {
         Failure missing = assertThrows(Failure.class, () -> MaskingRules.read("nowhere.json"));
         assertEquals("Could not take masking rules from nowhere.json: there is no such file; mend this, or name another file with"
                 + " --masking-rules.", missing.getMessage());
@@ -91,9 +95,11 @@ class MaskingRulesTest {
         assertTrue(noFile.getMessage().startsWith("Could not take masking rules from " + folder + ": "), noFile.getMessage());
     }
 
-    private static void assertRefused(byte[] content, String reason) {
-        Failure failure = assertThrows(Failure.class, () -> MaskingRules.parse("rules.json", content));
-        assertEquals("Could not take masking rules from rules.json: " + reason + "; mend this, or name another file with"
+    private void assertRefused(byte[] content, String reason) throws IOException {
+        Path file = folder.resolve("rules.json");
+        Files.write(file, content);
+        Failure failure = assertThrows(Failure.class, () -> MaskingRules.read(file.toString()));
+        assertEquals("Could not take masking rules from " + file + ": " + reason + "; mend this, or name another file with"
                 + " --masking-rules.", failure.getMessage());
     }
 
