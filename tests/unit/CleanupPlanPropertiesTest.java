@@ -226,13 +226,18 @@ class CleanupPlanPropertiesTest {
         check(world -> {
             CleanupPlan deletion = world.plan();
             CleanupPlan plan = world.graceful();
-            List<NeonApi.Branch> mentioned = plan.branches().toList();
+            List<NeonApi.Branch> mentioned = branches(plan);
             Set<String> parents = deletion.remove().stream().map(NeonApi.Branch::parentId).collect(Collectors.toSet());
-            return new HashSet<>(mentioned).equals(deletion.branches().collect(Collectors.toSet()))
+            return new HashSet<>(mentioned).equals(Set.copyOf(branches(deletion)))
                     && mentioned.size() == new HashSet<>(mentioned).size()
                     && deletion.remove().stream().allMatch(branch -> plan.remove().contains(branch) || plan.expiring().contains(branch)
                             || parents.contains(branch.id()));
         });
+    }
+
+    private static List<NeonApi.Branch> branches(CleanupPlan plan) {
+        return Stream.of(plan.remove().stream(), plan.expiring().stream(), plan.kept().stream().map(CleanupPlan.Kept::branch))
+                .flatMap(branches -> branches).toList();
     }
 
     @Test

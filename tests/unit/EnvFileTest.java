@@ -289,11 +289,11 @@ class EnvFileTest {
 
     @Test
     void a_check_changes_nothing_and_leaves_nothing() throws IOException {
-        new EnvFile(file).check(List.of("DATABASE_URL"));
+        new EnvFile(file).requireWritable(List.of("DATABASE_URL"));
         assertEquals(List.of(), files());
         Files.writeString(file, "A=1\n");
         FileTime modified = Files.getLastModifiedTime(file);
-        new EnvFile(file).check(List.of("DATABASE_URL"));
+        new EnvFile(file).requireWritable(List.of("DATABASE_URL"));
         assertEquals(List.of(file), files());
         assertEquals("A=1\n", Files.readString(file));
         assertEquals(modified, Files.getLastModifiedTime(file));
@@ -309,7 +309,7 @@ class EnvFileTest {
     /** Refused with one sentence, by the check, before anything is created elsewhere, as by the writing; neither leaves anything. */
     private void assertRefused(Path path, String reason) {
         String sentence = "Could not write " + path + ": " + reason + "; mend this, or name another file with --env-file.";
-        assertEquals(sentence, assertThrows(Failure.class, () -> new EnvFile(path).check(List.of("DATABASE_URL"))).getMessage());
+        assertEquals(sentence, assertThrows(Failure.class, () -> new EnvFile(path).requireWritable(List.of("DATABASE_URL"))).getMessage());
         assertEquals(sentence, assertThrows(Failure.class, () -> write(path)).getMessage());
         assertFalse(files().stream().anyMatch(left -> left.toString().endsWith(".tmp")));
     }
