@@ -1,0 +1,112 @@
+//SOURCES ../../lib/BranchPlan.java
+//SOURCES Branches.java
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.Arrays;
+import java.util.List;
+import java.util.Optional;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** Which Neon branch an Amplify branch of the app d1 gets, and what becomes of it. What must not be lost is in ProtectionTest. */
+class BranchPlanTest {
+
+    /**
+     * Today is the 10th, and {@code --expires-in} asks for the 20th. The default branch is {@code production}, unless a row has its own.
+     * The last column is what an error, or the note about each ignored option, mentions.
+     */
+    @ParameterizedTest(name = "{0} | {1} | {2} {3}")
+    @CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
+            feature                            |                                | create d1-feature from production |
+            feature                            | feature, d1-feature2, d1-Feature, d2-feature | create d1-feature from production |
+            feature --reset --schema-only      |                                | create d1-feature from production |
+            feature --expires-in               |                                | create d1-feature from production, expires on 20 |
+            main --expires-in                  |                                | create d1-main from production | 'main'
+            feature                            | production                     | fail | default branch
+            feature --parent-branch=staging    | staging                        | create d1-feature from staging |
+            feature --parent-branch=br-staging | staging, br-staging            | create d1-feature from staging |
+            feature --parent-branch=stagin     | staging                        | fail | 'stagin'
+            feature --parent-branch=stagin     | d1-feature<production          | fail | 'stagin'
+
+            feature                            | d1-feature<production          | reuse d1-feature from production |
+            feature                            | d1-feature#schema-only         | reuse d1-feature |
+            feature --parent-branch=staging    | d1-feature<production, staging | reuse d1-feature from production | 'staging'
+            feature --schema-only              | d1-feature#schema-only         | reuse d1-feature |
+            feature --schema-only              | d1-feature<production          | fail | --schema-only
+            feature --schema-only --reset      | d1-feature<production          | fail | --schema-only
+            main --schema-only                 | d1-main<production             | fail | --schema-only
+
+            feature --expires-in               | d1-feature<production          | reuse d1-feature from production, expires on 20 |
+            feature --expires-in               | d1-feature<production#expires-15 | reuse d1-feature from production, expires on 20 |
+            feature                            | d1-feature<production#expires-15 | reuse d1-feature from production |
+            main                               | d1-main<production#expires-15  | reuse d1-main from production |
+            feature --expires-in               | d1-feature<production, x<d1-feature | reuse d1-feature from production | child
+            feature                            | d1-feature<production#expires-10 | fail | expired
+            feature --reset --expires-in       | d1-feature<production#expires-09 | fail | expired
+
+            feature --reset                    | d1-feature<production          | reset d1-feature from production to production |
+            feature --reset                    | d1-feature<staging, staging    | reset d1-feature from staging to staging |
+            feature --reset                    | d1-feature<deleted             | reset d1-feature to production |
+            feature --reset --parent-branch=staging | d1-feature<production, staging | reset d1-feature from production to staging |
+            feature --reset --parent-branch=production | d1-feature<production_old_1, production_old_1 \
+                                                                   | reset d1-feature from production_old_1 to production |
+            feature --reset                    | d1-feature                     | fail | no parent
+            feature --reset                    | d1-feature<production#masked   | fail | masked
+
+            local/me --reset --expires-in      | d1-local/me<production | reset d1-local/me from production to production, expires on 20 |
+            main --reset --expires-in          | d1-main<production             | reuse d1-main from production | 'main'; 'main'
+            main_old_1 --reset --expires-in    | d1-main_old_1<production       | reuse d1-main_old_1 from production | backup; backup
+            x --reset --expires-in             | d1-x<production#protected      | reuse d1-x from production | protected; protected
+            x --reset --expires-in             | production, d1-x#default       | reuse d1-x | default; default
+            X --reset --production-branch=live | d1-X<production                | reset d1-X from production to production |
+
+            live --production-branch=live      | d1-live<production             | use production |
+            live --production-branch=live --parent-branch=staging | staging     | use staging |
+            live --production-branch=live --parent-branch=staging | staging#expires-15 | use staging, expires on 15 |
+            live --production-branch=live --parent-branch=stagin  |             | fail | 'stagin'
+            feature --production-branch=live   |                                | create d1-feature from production |
+            live/2 --production-branch=live    |                                | create d1-live/2 from production |
+            """)
+    void decides(String asked, String there, String happens, String mentions) {
+        List<String> notes;
+        String decision;
+        try {
+            BranchPlan plan = plan(asked, there);
+            decision = describe(plan);
+            notes = plan.ignoredOptions();
+        } catch (Failure e) {
+            decision = "fail";
+            notes = List.of(e.getMessage());
+        }
+        assertEquals(happens, decision, notes::toString);
+        List<String> words = mentions == null ? List.of() : List.of(mentions.split("; "));
+        assertEquals(words.size(), notes.size(), notes::toString);
+        for (int i = 0; i < words.size(); i++) {
+            assertTrue(notes.get(i).contains(words.get(i)), notes::toString);
+        }
+    }
+
+    private static BranchPlan plan(String asked, String there) {
+        List<String> words = Arrays.asList(asked.split(" "));
+        boolean hasOwnProduction = there != null && there.matches("production(,.*)?");
+        String branches = hasOwnProduction ? there : "production#default" + (there == null ? "" : ", " + there);
+        return BranchPlan.of(new BranchPlan.Request("d1", words.get(0), value(words, "--production-branch"),
+                value(words, "--parent-branch"), words.contains("--reset"), words.contains("--schema-only"),
+                words.contains("--expires-in") ? Branches.day("20") : null), Branches.of(branches), Branches.day("10"));
+    }
+
+    private static String value(List<String> words, String option) {
+        return words.stream().filter(word -> word.startsWith(option + "=")).findFirst().map(word -> word.replaceFirst(".*=", ""))
+                .orElse(null);
+    }
+
+    private static String describe(BranchPlan plan) {
+        Optional<String> resetTo = plan.resetTo().map(target -> " to " + target.name());
+        return (plan.isProduction() ? "use " : plan.existing().isEmpty() ? "create " : resetTo.isPresent() ? "reset " : "reuse ")
+                + plan.existing().map(NeonApi.Branch::name).orElse(plan.name())
+                + plan.source().map(source -> " from " + source.name()).orElse("") + resetTo.orElse("")
+                + (plan.expiresAt() == null ? "" : ", expires on " + plan.expiresAt().toString().substring(8, 10));
+    }
+}

@@ -1,0 +1,93 @@
+//SOURCES ../../lib/Login.java
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.net.URI;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** Which role and database are chosen, and which connection strings are accepted for them. */
+class LoginTest {
+
+    private static final Login LOGIN = new Login("neondb_owner", "neondb");
+    private static final NeonApi.Compute COMPUTE = new NeonApi.Compute("ep-dry-sun-1", "ep-dry-sun-1.c-3.eu-central-1.aws.neon.tech");
+
+    @ParameterizedTest(name = "{0} --role-name {1}: {2}")
+    @CsvSource(delimiter = '|', textBlock = """
+            neondb_owner                                |               | neondb_owner
+            alice                                       |               | alice
+            alice neondb_owner                          |               | neondb_owner
+            alice authenticator anonymous authenticated |               | alice
+            alice bob                                   | bob           | bob
+            alice authenticator                         | authenticator | authenticator
+            """)
+    void chooses_the_name_that_is_given_or_the_usual_one_or_the_only_one(String names, String given, String chosen) {
+        assertEquals(chosen, choose(names, given));
+    }
+
+    @ParameterizedTest(name = "{0} --role-name {1}: {2}")
+    @CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
+            alice bob               |        | 'alice', 'bob'
+            alice bob               | carol  | 'carol'
+            alice                   | Alice  | 'Alice'
+            authenticator anonymous |        | none
+            """)
+    void does_not_guess(String names, String given, String words) {
+        String message = assertThrows(Failure.class, () -> choose(names, given)).getMessage();
+        assertTrue(message.contains("role") && message.contains("'main'") && message.contains(words), message);
+    }
+
+    private static String choose(String names, String given) {
+        return Login.choose("role", given, Login.DEFAULT_ROLE, List.of(names.split(" ")), "main");
+    }
+
+    /** HOST stands for the compute's own host, and POOLER for that of its pooler. */
+    @ParameterizedTest(name = "pooled {0}: {1}")
+    @CsvSource({
+        "false, postgresql://neondb_owner:pw@HOST/neondb?sslmode=require&channel_binding=require",
+        "false, postgres://neondb_owner:pw@HOST:5432/neondb",
+        "false, postgresql://neondb%5Fowner:p%40w@HOST/neon%64b",
+        "true,  postgresql://neondb_owner:pw@POOLER/neondb?sslmode=require"})
+    void accepts_the_connection_string_of_the_branch(boolean isPooled, String uri) {
+        assertEquals("", mismatch(uri, isPooled));
+    }
+
+    @ParameterizedTest(name = "{1}: pooled {0}, {2}")
+    @CsvSource({
+        "false, host,     postgresql://neondb_owner:pw@POOLER/neondb",
+        "true,  host,     postgresql://neondb_owner:pw@HOST/neondb",
+        "false, host,     postgresql://neondb_owner:pw@ep-other.c-3.eu-central-1.aws.neon.tech/neondb",
+        "false, host,     postgresql://neondb_owner:pw@HOST.evil.example/neondb",
+        "false, host,     postgresql://neondb_owner:x@HOST/neondb@evil.example/neondb",
+        "false, role,     postgresql://admin:pw@HOST/neondb",
+        "false, database, postgresql://neondb_owner:pw@HOST/postgres",
+        "false, database, postgresql://neondb_owner:pw@HOST/",
+        "false, '',       postgresql://neondb_owner@HOST/neondb",
+        "false, '',       postgresql://neondb_owner:@HOST/neondb",
+        "false, '',       https://neondb_owner:pw@HOST/neondb",
+        "false, '',       ''"})
+    void refuses_every_other_connection_string_and_shows_nothing_of_it(boolean isPooled, String words, String uri) {
+        String mismatch = mismatch(uri, isPooled);
+        assertTrue(!mismatch.isEmpty() && mismatch.contains(words) && !mismatch.matches(".*(pw|evil|ep-other|admin).*"), mismatch);
+    }
+
+    private static String mismatch(String uri, boolean isPooled) {
+        return LOGIN.mismatch(uri.replace("HOST", COMPUTE.host()).replace("POOLER", COMPUTE.host().replaceFirst("\\.", "-pooler.")),
+                COMPUTE, isPooled).orElse("");
+    }
+
+    @Test
+    void encodes_what_a_shell_or_an_env_file_would_change_and_nothing_else() {
+        String plain = "postgresql://u:p%40w+~!*();,:[]@h-1/d_2?a=b&c=%2F#x";
+        assertEquals(plain, Login.percentEncode(plain));
+        " \"'$`\\<>^{|}\n\r\t\0\u007f\u0085ü日😀".codePoints().mapToObj(Character::toString).forEach(character -> {
+            String encoded = Login.percentEncode(character);
+            assertTrue(encoded.matches("(%[0-9A-F]{2})+"), encoded);
+            assertEquals(character, URI.create("x:" + encoded).getSchemeSpecificPart());
+        });
+    }
+}
