@@ -151,17 +151,18 @@ class CommandLineTest extends InSandbox {
 
     /** What was not understood may be a secret, so only names of options are repeated. */
     @ParameterizedTest
-    @CsvSource(delimiter = '|', textBlock = """
-            --api-key KEY               | --api-key-param
-            --api-key=KEY               | --api-key-param
-            --api-key:KEY               | --api-key-param
+    @CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
+            --api-key KEY               | --api-key
+            --api-key=KEY               | --api-key
+            --api-key:KEY               | --api-key
             -kKEY                       | -k
             -KEY                        | -a
             -1KEY                       | argument
             KEY                         | argument
             --KEY                       | option
-            --branch-name my branch     | argument
-            --suspend_timeout 60        | --suspend-timeout
+            --branch-name my branch     | quotes
+            --keep                      | --keep
+            --production-brnach main    | '--production-brnach'. See
             """)
     void what_is_not_understood_is_refused_and_not_repeated(String args, String words) {
         assertRefused(create(args.replace("KEY", sandbox.apiKey()).split(" ")), words);

@@ -30,7 +30,7 @@ class GitBranchTest extends InSandbox {
     void the_branch_that_is_checked_out_is_meant_and_named() {
         git("init", "-q", "-b", "feature/übung");
         Shell.Result result = process(laptop, "create-branch");
-        assertTrue(result.out().startsWith("Taking the Git branch that is checked out, 'feature/übung'.\nCreated "),
+        assertTrue(result.out().matches("(?s)[^\n]*'feature/übung'[^\n]*\nCreated .*"),
                 result.out() + result.err());
         assertTrue(sandbox.neon().hasBranch(SandboxAws.APP_ID + "-feature/übung"));
         assertTrue(process(laptop, "create-branch", "--branch-name", "local/me").out().startsWith("Created "));
@@ -56,8 +56,7 @@ class GitBranchTest extends InSandbox {
     }
 
     private void assertRefused(Shell.Result result) {
-        assertEquals("neon-ci: Missing required option '--branch-name' (or the variable AWS_BRANCH). See 'neon-ci create-branch"
-                + " --help'.\n", result.err());
+        assertTrue(result.err().startsWith("neon-ci: ") && result.err().contains("'--branch-name'"), result.err());
         assertEquals(2, result.exitCode());
         assertFalse(sandbox.neon().branches().size() > 1);
     }

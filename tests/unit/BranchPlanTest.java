@@ -4,6 +4,7 @@
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.time.Duration;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
@@ -15,7 +16,7 @@ class BranchPlanTest {
 
     /**
      * Today is the 10th, and {@code --expires-in} asks for the 20th. The default branch is {@code production}, unless a row has its own.
-     * The last column is what an error, or the note about each ignored option, mentions.
+     * The last column is what an error, or the note about ignored options, mentions.
      */
     @ParameterizedTest(name = "{0} | {1} | {2} {3}")
     @CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
@@ -56,35 +57,85 @@ class BranchPlanTest {
             feature --reset                    | d1-feature<production#masked   | fail | masked
 
             local/me --reset --expires-in      | d1-local/me<production | reset d1-local/me from production to production, expires on 20 |
-            main --reset --expires-in          | d1-main<production             | reuse d1-main from production | 'main'; 'main'
-            main_old_1 --reset --expires-in    | d1-main_old_1<production       | reuse d1-main_old_1 from production | backup; backup
-            x --reset --expires-in             | d1-x<production#protected      | reuse d1-x from production | protected; protected
-            x --reset --expires-in             | production, d1-x#default       | reuse d1-x | default; default
-            X --reset --production-branch=live | d1-X<production                | reset d1-X from production to production |
+            main --reset --expires-in          | d1-main<production     | reuse d1-main from production | --reset; --expires-in; 'main'
+            main_old_1 --reset                 | d1-main_old_1<production       | reuse d1-main_old_1 from production | --reset; backup
+            x --reset --expires-in             | d1-x<production#protected      | reuse d1-x from production | --expires-in; protected
+            x --reset --parent-branch=br-production | production, d1-x#default  | reuse d1-x | --reset; default
+            x --reset --production-branch=live | d1-x<production                | reset d1-x from production to production |
 
             live --production-branch=live      | d1-live<production             | use production |
+            live --production-branch=live --reset --expires-in | d1-live<production | use production | --reset; --expires-in
+            live --production-branch=live --schema-only --masking-rules |       | use production | --schema-only; --masking-rules
             live --production-branch=live --parent-branch=staging | staging     | use staging |
             live --production-branch=live --parent-branch=staging | staging#expires-15 | use staging, expires on 15 |
             live --production-branch=live --parent-branch=stagin  |             | fail | 'stagin'
+            live --production-branch=live (pull-request) |                      | create d1-live from production |
             feature --production-branch=live   |                                | create d1-feature from production |
             live/2 --production-branch=live    |                                | create d1-live/2 from production |
+
+            live --production-branch=live --parent-branch=d1-db    | d1-db           | fail | 'd1-db'
+            feature --production-branch=live --parent-branch=d1-db | d1-db           | fail | 'd1-db'
+            live --production-branch=live                          | production, d1-db#default | use d1-db |
+            live --production-branch=live --parent-branch=d1-db    | d1-db#protected | use d1-db |
+            live --production-branch=live --parent-branch=d1-live  | d1-live         | use d1-live |
+            live --production-branch=live --parent-branch=d1-main  | d1-main         | use d1-main |
+            live --production-branch=live --parent-branch=d2-db    | d2-db           | use d2-db |
+            feature --parent-branch=d1-db                          | d1-db           | create d1-feature from d1-db |
+            master --parent-branch=d1-master                       | d1-master       | fail | parent
+            master                                                 | production, d1-master#default | fail | parent
             """)
     void decides(String asked, String there, String happens, String mentions) {
-        List<String> notes;
+        String notes;
         String decision;
         try {
             BranchPlan plan = plan(asked, there);
             decision = describe(plan);
-            notes = plan.ignoredOptions();
+            notes = String.join("\n", plan.ignoredOptions());
         } catch (Failure e) {
             decision = "fail";
-            notes = List.of(e.getMessage());
+            notes = e.getMessage();
         }
-        assertEquals(happens, decision, notes::toString);
-        List<String> words = mentions == null ? List.of() : List.of(mentions.split("; "));
-        assertEquals(words.size(), notes.size(), notes::toString);
-        for (int i = 0; i < words.size(); i++) {
-            assertTrue(notes.get(i).contains(words.get(i)), notes::toString);
+        assertEquals(happens, decision, notes);
+        assertEquals(mentions == null, notes.isEmpty(), notes);
+        for (String words : mentions == null ? new String[] {} : mentions.split("; ")) {
+            assertTrue(notes.contains(words), notes);
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
+            main                              | --production-branch main
+            master                            | --production-branch master
+            Main                              | --production-branch Main
+            main --production-branch=live     | 'live'
+            main --production-branch=main     |
+            main (pull-request)               |
+            feature                           |
+            mainly                            |
+            """)
+    void warns_when_a_live_site_may_move_onto_a_copy(String asked, String words) {
+        Optional<String> warning = request(List.of(asked.split(" "))).warning();
+        assertEquals(words != null, warning.isPresent(), warning::toString);
+        assertTrue(words == null || warning.get().contains(words), warning::toString);
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', textBlock = """
+            main                              | local/NAME |
+            master                            | local/NAME |
+            live --production-branch=live     | local/NAME |
+            feature --production-branch=live  |            |
+            local/me                          |            |
+            main --production-branch=Main     | Main       | Main
+            main --production-branch=origin/main | origin  | origin
+            feature --production-branch=Main  |            |
+            """)
+    void refuses_a_name_that_may_not_be_meant(String asked, String errorFromGit, String error) {
+        for (boolean isFromGit : new boolean[] {true, false}) {
+            String words = isFromGit ? errorFromGit : error;
+            Optional<String> actual = request(List.of(asked.split(" "))).error(isFromGit);
+            assertEquals(words != null, actual.isPresent(), actual::toString);
+            assertTrue(words == null || actual.get().contains(words), actual::toString);
         }
     }
 
@@ -92,9 +143,13 @@ class BranchPlanTest {
         List<String> words = Arrays.asList(asked.split(" "));
         boolean hasOwnProduction = there != null && there.matches("production(,.*)?");
         String branches = hasOwnProduction ? there : "production#default" + (there == null ? "" : ", " + there);
-        return BranchPlan.of(new BranchPlan.Request("d1", words.get(0), value(words, "--production-branch"),
+        return BranchPlan.of(request(words), Branches.of(branches), Branches.day("10"));
+    }
+
+    private static BranchPlan.Request request(List<String> words) {
+        return new BranchPlan.Request("d1", words.get(0), value(words, "--production-branch"), words.contains("(pull-request)"),
                 value(words, "--parent-branch"), words.contains("--reset"), words.contains("--schema-only"),
-                words.contains("--expires-in") ? Branches.day("20") : null), Branches.of(branches), Branches.day("10"));
+                words.contains("--masking-rules"), words.contains("--expires-in") ? Duration.ofDays(10) : null);
     }
 
     private static String value(List<String> words, String option) {

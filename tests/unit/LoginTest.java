@@ -1,6 +1,7 @@
 //SOURCES ../../lib/Login.java
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -9,6 +10,7 @@ import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Which role and database are chosen, and which connection strings are accepted for them. */
 class LoginTest {
@@ -62,7 +64,15 @@ class LoginTest {
         "true,  host,     postgresql://neondb_owner:pw@HOST/neondb",
         "false, host,     postgresql://neondb_owner:pw@ep-other.c-3.eu-central-1.aws.neon.tech/neondb",
         "false, host,     postgresql://neondb_owner:pw@HOST.evil.example/neondb",
-        "false, host,     postgresql://neondb_owner:x@HOST/neondb@evil.example/neondb",
+        "false, '',       postgresql://neondb_owner:x@HOST/neondb@evil.example/neondb",
+        "false, '',       postgresql://neondb_owner:pw@evil.example/neondb?a=@HOST/neondb",
+        "false, '',       'postgresql://neondb_owner:pw@HOST,evil.example/neondb'",
+        "false, host,     postgresql://neondb_owner:pw@HOST/neondb?host=evil.example",
+        "false, host,     postgresql://neondb_owner:pw@HOST/neondb?sslmode=require&Hostaddr=10.0.0.1",
+        "false, host,     postgresql://neondb_owner:pw@HOST/neondb?%68ost=evil.example",
+        "false, host,     postgresql://neondb_owner:pw@HOST/neondb?user=admin",
+        "false, host,     postgresql://neondb_owner:pw@HOST/neondb?dbname=other",
+        "false, host,     postgresql://neondb_owner:pw@HOST/neondb?options=endpoint%3Dep-other",
         "false, role,     postgresql://admin:pw@HOST/neondb",
         "false, database, postgresql://neondb_owner:pw@HOST/postgres",
         "false, database, postgresql://neondb_owner:pw@HOST/",
@@ -89,5 +99,34 @@ class LoginTest {
             assertTrue(encoded.matches("(%[0-9A-F]{2})+"), encoded);
             assertEquals(character, URI.create("x:" + encoded).getSchemeSpecificPart());
         });
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
+            sslmode=verify-full              | ?channel_binding=require&sslmode=verify-full
+            channel_binding=                 | ?sslmode=require
+            connect_timeout=15 a=1           | ?sslmode=require&channel_binding=require&connect_timeout=15&a=1
+            sslmode= channel_binding=        | ``
+            a=1 a=2                          | ?sslmode=require&channel_binding=require&a=2
+            a=x%y&z=#+?"ü                    | ?sslmode=require&channel_binding=require&a=x%25y%26z=%23%2B%3F%22%C3%BC
+            """)
+    void sets_replaces_and_removes_parameters(String parameters, String query) {
+        String plain = "postgresql://u:p%40w@h/d";
+        String uri = Login.withParameters(plain + "?sslmode=require&channel_binding=require", List.of(parameters.split(" ")));
+        assertEquals(plain + query, uri);
+        assertEquals(plain + "?a=1", Login.withParameters(plain, List.of("a=1")));
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"host", "HOST", "hostaddr", "port", "user", "password", "dbname", "database", "service", "passfile", "%68ost"})
+    void no_parameter_leads_elsewhere(String name) {
+        assertFalse(Login.isParameter(name + "=x"));
+    }
+
+    @ParameterizedTest
+    @CsvSource({"connect_timeout=15, true", "options=-c statement_timeout=5s, true", "options=endpoint%3Dep-other, false", "sslmode, false",
+        "=x, false", "a b=x, false", "a&b=x, false", "'', false"})
+    void a_parameter_is_a_name_and_a_value(String text, boolean isParameter) {
+        assertEquals(isParameter, Login.isParameter(text));
     }
 }
