@@ -67,7 +67,7 @@ class BranchPlanTest {
             live --production-branch=live --reset --expires-in | d1-live<production | use production | --reset; --expires-in
             live --production-branch=live --schema-only --masking-rules |       | use production | --schema-only; --masking-rules
             live --production-branch=live --parent-branch=staging | staging     | use staging |
-            live --production-branch=live --parent-branch=staging | staging#expires-15 | use staging, expires on 15 |
+            live --production-branch=live --parent-branch=staging | staging#expires-15 | fail | expiry
             live --production-branch=live --parent-branch=stagin  |             | fail | 'stagin'
             live --production-branch=live (pull-request) |                      | create d1-live from production |
             feature --production-branch=live   |                                | create d1-feature from production |
@@ -113,10 +113,10 @@ class BranchPlanTest {
             feature                           |
             mainly                            |
             """)
-    void warns_when_a_live_site_may_move_onto_a_copy(String asked, String words) {
-        Optional<String> warning = request(List.of(asked.split(" "))).warning();
-        assertEquals(words != null, warning.isPresent(), warning::toString);
-        assertTrue(words == null || warning.get().contains(words), warning::toString);
+    void notes_that_a_live_site_may_move_onto_a_copy(String asked, String words) {
+        Optional<String> note = request(List.of(asked.split(" "))).noteAboutProduction();
+        assertEquals(words != null, note.isPresent(), note::toString);
+        assertTrue(words == null || note.get().contains(words), note::toString);
     }
 
     @ParameterizedTest
