@@ -70,6 +70,7 @@ class ProtectionTest {
 
             d1-release/1                  |                  | release/* | --keep 'release/*'
             d1-release/1/hot              |                  | release/* | --keep 'release/*'
+            d1-release/1/hot/fix          |                  | r*1*fix   | --keep 'r*1*fix'
             d1-prerelease/1               |                  | release/* |
             d1-release                    |                  | release/* |
             d1-v1                         |                  | x, v?     | --keep 'v?'
