@@ -148,7 +148,7 @@ class CleanupBranchesTest extends InSandbox {
             sandbox.fail("GET", page, -1, Fault.status(200, answer, Map.of()));
             Cli.Result result = cleanUp("--wait", "1s");
             assertEquals(1, result.exitCode(), page);
-            assertTrue(result.err().matches("([^\n]* trying again [^\n]*\n)*neon-ci: Could not list the branches of [^\n]*\n"),
+            assertTrue(result.err().matches("([^\n]* Retrying in [^\n]*\n)*neon-ci: Could not list the branches of [^\n]*\n"),
                     result.err());
             assertEquals(0, deletions());
         }

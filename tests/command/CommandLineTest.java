@@ -290,8 +290,8 @@ class CommandLineTest extends InSandbox {
     void a_missing_parameter_is_named_with_the_place_and_the_next_step() {
         Cli.Result result = create("--api-key-param", "/nowhere");
         assertTrue(result.err().matches("neon-ci: Could not read SSM parameter /nowhere in region eu-central-1: ParameterNotFound"
-                + " \\(request [0-9a-f-]+\\); check --api-key-param and --region, or store the key there with 'aws ssm put-parameter --type"
-                + " SecureString --name NAME --value file://FILE', from a file that holds it alone\\.\n"), result.err());
+                + " \\(request [0-9a-f-]+\\); check --api-key-param and --region, or store the key in a file and run 'aws ssm"
+                + " put-parameter --type SecureString --name NAME --value file://FILE'\\.\n"), result.err());
         assertFailed(result);
     }
 
@@ -327,8 +327,8 @@ class CommandLineTest extends InSandbox {
     void a_missing_project_is_named() {
         Cli.Result result = create("--neon-project-id", "another");
         assertTrue(result.err().matches("neon-ci: Could not list the branches of Neon project another: Neon answered 404, .* \\(request"
-                + " [0-9a-f-]+\\); check --neon-project-id, and that the API key in SSM parameter /neon/api-key is for this project\\.\n"),
-                result.err());
+                + " [0-9a-f-]+\\); check --neon-project-id, and that the API key in SSM parameter /neon/api-key has access to this"
+                + " project\\.\n"), result.err());
         assertFailed(result);
     }
 

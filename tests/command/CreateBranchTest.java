@@ -132,7 +132,7 @@ class CreateBranchTest extends InSandbox {
         sandbox.neon().operationsTakePolls(1);
         sandbox.fail(method, path, -1, Fault.status(status, body, Map.of()));
         Cli.Result result = create("--wait", "3s");
-        assertTrue(result.err().matches("([^\n]* trying again [^\n]*\n)*neon-ci: Could not [^\n]*\n"), result.err());
+        assertTrue(result.err().matches("([^\n]* Retrying in [^\n]*\n)*neon-ci: Could not [^\n]*\n"), result.err());
         assertEquals(1, result.exitCode());
         assertFalse(Files.exists(envFile));
     }
@@ -183,8 +183,8 @@ class CreateBranchTest extends InSandbox {
         sandbox.fail("GET", "/connection_uri$", -1, Fault.neon(422, "", "branch not ready yet"));
         Cli.Result result = create("--wait", "3s");
         assertTrue(result.err().matches("(?s)(.*\n)?neon-ci: Could not get the connection string of Neon branch br-[a-z0-9-]+: Neon"
-                + " answered 422, branch not ready yet \\(request [0-9a-f-]+\\); Neon is at work on this project; run again later, or give it longer with --wait\\.\n"),
-                result.err());
+                + " answered 422, branch not ready yet \\(request [0-9a-f-]+\\); Neon is still working on this project; run again"
+                + " later, or increase --wait\\.\n"), result.err());
         assertEquals(1, result.exitCode());
     }
 
