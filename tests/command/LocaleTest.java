@@ -10,13 +10,10 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/**
- * Where the locale is not UTF-8, Java reads what is not ASCII as question marks: two branches would share a database, and a branch that
- * is to be kept would be deleted.
- */
+/** Without a UTF-8 locale, Java reads other characters as question marks, and two branches would share a database. */
 class LocaleTest extends InSandbox {
 
-    /** The bytes of two characters, as a shell's printf writes them whatever its own locale is. */
+    /** Two characters, which printf writes in any locale. */
     private static final String TWO_CHARACTERS = "$(printf '\\346\\227\\245\\346\\234\\254')";
 
     private static final String SINGLE_BYTES = "de_DE.ISO-8859-1";
@@ -28,13 +25,13 @@ class LocaleTest extends InSandbox {
             "java create-branch --parent-branch " + TWO_CHARACTERS,
             "java create-branch --env-file " + TWO_CHARACTERS,
             "java cleanup-branches --keep " + TWO_CHARACTERS})
-    void what_the_locale_cannot_read_is_refused(String command) {
+    void a_value_that_the_locale_cannot_read_is_refused(String command) {
         assertRefused(run("C", command));
     }
 
-    /** There Java reads two characters as six others, and nothing shows that they are wrong. */
+    /** There Java reads the two characters as six others, without a sign that they are wrong. */
     @Test
-    void nothing_beyond_ascii_is_taken_in_a_locale_of_single_bytes() {
+    void a_single_byte_locale_allows_only_ascii() {
         assumeTrue(Shell.run(folder, Map.of(), "/bin/sh", "-c", "localedef -f ISO-8859-1 -i de_DE ./" + SINGLE_BYTES).exitCode() == 0,
                 "there is no localedef to make such a locale with");
         assertRefused(run(SINGLE_BYTES, "AWS_BRANCH=" + TWO_CHARACTERS + " java create-branch"));
@@ -42,8 +39,8 @@ class LocaleTest extends InSandbox {
     }
 
     private void assertRefused(Shell.Result result) {
-        assertTrue(result.err().matches("neon-ci: Invalid value for option '--[a-z-]+': it holds a character that this locale cannot"
-                + " read; run again with LC_ALL=C\\.UTF-8\\. See 'neon-ci [a-z-]+ --help'\\.\n"), result.err());
+        assertTrue(result.err().matches("neon-ci: Invalid value for option '--[a-z-]+': it contains a character that this locale"
+                + " cannot represent; run again with LC_ALL=C\\.UTF-8\\. See 'neon-ci [a-z-]+ --help'\\.\n"), result.err());
         assertEquals(2, result.exitCode());
         assertEquals(List.of(), sandbox.exchanges());
     }
@@ -56,7 +53,7 @@ class LocaleTest extends InSandbox {
     }
 
     @Test
-    void a_question_mark_is_a_glob_where_the_locale_is_utf_8() {
+    void a_question_mark_is_a_glob_in_a_utf_8_locale() {
         sandbox.neon().add(SandboxAws.APP_ID + "-v1");
         assertEquals(0, run("C.UTF-8", "java cleanup-branches --keep 'v?'").exitCode());
         assertTrue(sandbox.neon().hasBranch(SandboxAws.APP_ID + "-v1"));

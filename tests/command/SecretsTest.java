@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.fasterxml.jackson.databind.node.TextNode;
 import java.io.IOException;
 import java.net.HttpURLConnection;
@@ -27,13 +28,13 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Where secrets may not be: everywhere but in the env file. */
+/** Secrets are written to the env file, and nowhere else. */
 class SecretsTest extends InSandbox {
 
     @ParameterizedTest
     @ValueSource(strings = {"per%cent", "sla/sh", "a@t", "pl+us", "$dollar", "'single'", "\"double\"", "`tick`", "back\\slash", "a b",
             "a:b?c#d&e=f", "ümlaut", "%2F%40", "new\nline", "npg_%/@+$'\"`\\ ü"})
-    void a_password_of_any_characters_stands_in_the_env_file_alone(String password) throws IOException {
+    void a_password_of_any_characters_is_only_in_the_env_file(String password) throws IOException {
         sandbox.neon().passwords(() -> password);
         sandbox.neon().roles("production", "neondb_owner");
         for (String more : List.of("--output text", "--reset", "--output json --expires-in 1d", "--dry-run")) {
@@ -52,7 +53,7 @@ class SecretsTest extends InSandbox {
         for (String line : lines) {
             assertTrue(line.matches("DATABASE_URL(_UNPOOLED)?=\"[^\\s\"'`$\\\\]+\""), "a shell or a parser would change the value");
             String value = line.replaceAll("^[^\"]*\"|\"$", "");
-            assertTrue(URI.create(value).getUserInfo().equals("neondb_owner:" + password), "another password stands in the file");
+            assertTrue(URI.create(value).getUserInfo().equals("neondb_owner:" + password), "the file has another password");
         }
         try (Stream<Path> files = Files.list(folder)) {
             assertEquals(List.of(envFile), files.toList());
@@ -61,7 +62,7 @@ class SecretsTest extends InSandbox {
 
     @ParameterizedTest
     @CsvSource({"GET,/branches$", "POST,/branches$", "PATCH,/branches/", "GET,/roles$", "GET,/connection_uri$", "DELETE,/branches/"})
-    void what_neon_says_of_a_secret_is_not_repeated(String method, String path) {
+    void a_secret_in_an_error_of_neon_is_not_printed(String method, String path) {
         boolean isNew = method.equals("POST");
         SandboxBranch existing = sandbox.neon().add(isNew ? "another" : Cli.BRANCH);
         sandbox.neon().add(SandboxAws.APP_ID + "-gone");
@@ -72,8 +73,8 @@ class SecretsTest extends InSandbox {
                 uri, "(" + uri + ")", uri.replace("postgresql://", "postgres://"), URLEncoder.encode(uri, StandardCharsets.UTF_8),
                 URLEncoder.encode(uri, StandardCharsets.UTF_8).replace("%3A", "%3a").replace("%2F", "%2f"), "PGPASSWORD=npg_AbCdEfGh1234",
                 "neondb_owner%3Anpg_AbCdEfGh1234%40host", "postgresql://neondb_owner:npg AbCdEfGh1234@host/neondb",
-                        "neondb_owner:AbCdEfGh1234@host",
-                "password=AbCdEfGh1234", "Password: 'AbCdEfGh1234 x'", "{\"password\":\"AbCdEfGh1234\"}", "pwd%3DAbCdEfGh1234");
+                "neondb_owner:AbCdEfGh1234@host", "password=AbCdEfGh1234", "Password: 'AbCdEfGh1234 x'",
+                "{\"password\":\"AbCdEfGh1234\"}", "pwd%3DAbCdEfGh1234");
         for (String secret : secrets) {
             sandbox.failNoMore();
             sandbox.fail(method, path, -1, Fault.status(400, Cli.JSON.createObjectNode().put("code", "BAD " + secret)
@@ -87,40 +88,26 @@ class SecretsTest extends InSandbox {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"running", "failed"})
-    void what_an_operation_is_called_is_not_repeated_if_it_is_a_secret(String status) {
+    @CsvSource({"/operations/,running", "/operations/,failed", "/anonymized_status$,anonymizing", "/anonymized_status$,error",
+            "/anonymized_status$,initialization_error"})
+    void a_secret_in_the_status_of_an_operation_or_a_masking_is_not_printed(String path, String status) throws IOException {
+        String rules = rules().toString();
         sandbox.neon().operationsTakePolls(1);
         for (String secret : List.of(sandbox.apiKey(), "postgresql://u:p@h/d\nneon-ci: all is well")) {
-            String operation = Cli.JSON.createObjectNode().put("id", "op-1").put("action", "do " + secret).put("status", status).toString();
-            sandbox.fail("GET", "/operations/", -1, Fault.status(200, "{\"operation\":" + operation + "}", Map.of()));
-            Cli.Result result = create("--wait", "4s");
-            assertEquals(1, result.exitCode());
-            assertTrue(result.err().contains("do ***"), "the operation is named");
-            assertFalse(result.err().contains("p@h") || result.err().contains("all is well"), "a connection string is shown");
-            sandbox.neon().remove(Cli.BRANCH);
+            ObjectNode answer = Cli.JSON.createObjectNode().put("state", status).put("status_message", "do " + secret);
+            answer.putObject("operation").put("id", "op-1").put("action", "do " + secret).put("status", status);
             sandbox.failNoMore();
-        }
-    }
-
-    @ParameterizedTest
-    @ValueSource(strings = {"anonymizing", "error", "initialization_error"})
-    void what_neon_says_of_a_masking_is_not_repeated_if_it_is_a_secret(String state) throws IOException {
-        String rules = rules().toString();
-        for (String secret : List.of(sandbox.apiKey(), "postgresql://u:p@h/d\nneon-ci: all is well")) {
-            sandbox.fail("GET", "/anonymized_status$", -1, Fault.status(200, Cli.JSON.createObjectNode().put("state", state)
-                    .put("status_message", "mask " + secret).toString(), Map.of()));
-            Cli.Result result = create("--masking-rules", rules, "--wait", "4s");
+            sandbox.fail("GET", path, -1, Fault.status(200, answer.toString(), Map.of()));
+            Cli.Result result = create("--masking-rules", rules, "--branch-name", "b" + secret.length(), "--wait", "4s");
             assertEquals(1, result.exitCode());
-            assertTrue((result.out() + result.err()).contains("mask ***"), "the masking is told of");
-            assertFalse((result.out() + result.err()).matches("(?s).*(p@h|all is well).*"), "a connection string is shown");
-            sandbox.neon().remove(Cli.BRANCH);
-            sandbox.failNoMore();
+            assertTrue(result.err().contains("do ***"), "the status is printed");
+            assertFalse((result.out() + result.err()).matches("(?s).*(p@h|all is well).*"), "a connection string is printed");
         }
     }
 
     @ParameterizedTest
     @ValueSource(ints = {301, 302, 303, 307, 308})
-    void no_credential_follows_a_redirect(int status) {
+    void no_credential_is_sent_to_the_target_of_a_redirect(int status) {
         try (Sandbox elsewhere = Sandbox.withoutPostgres()) {
             sandbox.neon().add(Cli.BRANCH);
             sandbox.neon().add(SandboxAws.APP_ID + "-gone");
@@ -141,20 +128,20 @@ class SecretsTest extends InSandbox {
 
     @ParameterizedTest
     @ValueSource(strings = {"napi_line\nbreak", "napi_carriage\rreturn", "napi_two words", "napi_ümlaut", "napi_nul\0"})
-    void a_key_that_no_header_can_hold_is_named_by_its_variable_and_not_shown(String key) {
+    void a_key_with_an_illegal_character_is_named_by_its_variable_and_not_printed(String key) {
         Cli.Result result = create(Map.of("NEON_API_KEY_PARAM", "", "NEON_API_KEY", key));
-        assertTrue(result.err().startsWith("neon-ci: The value of NEON_API_KEY is no Neon API key: "), "the variable is not named");
+        assertTrue(result.err().startsWith("neon-ci: The value of NEON_API_KEY is not a Neon API key: "), "the variable is not named");
         assertEquals(1, result.err().lines().count());
-        assertFalse((result.out() + result.err()).contains("napi_"), "the key is shown");
+        assertFalse((result.out() + result.err()).contains("napi_"), "the key is printed");
         assertEquals(1, result.exitCode());
         assertEquals(List.of(), sandbox.exchanges());
     }
 
     @Tag("slow")
     @Test
-    void no_secret_stands_on_a_command_line_or_in_a_temporary_file_while_a_build_waits() throws Exception {
+    void no_secret_is_on_a_command_line_or_in_a_temporary_file_while_a_build_waits() throws Exception {
         Path temporary = Files.createDirectory(folder.resolve("temporary"));
-        // The two requests of the build are answered when there is a third.
+        // The two requests of the build get their responses when there is a third.
         sandbox.hold("GET", "/connection_uri$", 3);
         ProcessBuilder builder = new ProcessBuilder(Shell.java("create-branch", "--env-file", envFile.toString()))
                 .redirectOutput(folder.resolve("out").toFile())
@@ -196,11 +183,11 @@ class SecretsTest extends InSandbox {
         return super.create(changes, Stream.concat(Stream.of("-v"), Stream.of(more)).toArray(String[]::new));
     }
 
-    /** Returns what a text becomes on the way through the usual encodings. */
+    /** Returns a text in the usual encodings. */
     private static Set<String> forms(String secret) {
         String encoded = URLEncoder.encode(secret, StandardCharsets.UTF_8);
         String json = TextNode.valueOf(secret).toString();
-        // A set of its own, for many of the forms are the same.
+        // Not Set.of: some of the forms can be equal.
         return new HashSet<>(List.of(secret, encoded, encoded.replace("+", "%20"), encoded.toLowerCase(Locale.ROOT),
                 json.substring(1, json.length() - 1), Base64.getEncoder().encodeToString(secret.getBytes(StandardCharsets.UTF_8))));
     }

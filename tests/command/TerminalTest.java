@@ -14,7 +14,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Colours are for people at a terminal who have not asked for none; a build log is plain text. */
+/** Only a terminal gets colours, and only without NO_COLOR. */
 class TerminalTest {
 
     private static final String ESCAPE = "\u001b[";
@@ -28,14 +28,14 @@ class TerminalTest {
     }
 
     @Test
-    void a_terminal_of_someone_who_wants_no_colours_gets_none() {
+    void a_terminal_with_no_color_gets_none() {
         String output = onTerminal(Map.of("TERM", "xterm", "NO_COLOR", "1"));
         assertTrue(output.contains("neon-ci: Missing required option '--app-id'"), output);
         assertTrue(!output.contains(ESCAPE), output);
     }
 
     @Test
-    void a_log_gets_none() {
+    void a_log_gets_no_colours() {
         Shell.Result result = Shell.run(folder, Map.of("TERM", "xterm"), "/bin/sh", "-c", command());
         assertEquals("neon-ci: Missing required option '--app-id' (or the variable AWS_APP_ID). See 'neon-ci create-branch --help'.\n",
                 result.err());
@@ -44,7 +44,7 @@ class TerminalTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"-XX:+UseSerialGC", "-XX:+UseParallelGC", "-XX:+UseG1GC", "-XX:+UseZGC", "-XX:+AnOptionOfAnotherJava"})
-    void a_user_may_choose_options_of_the_jvm(String option) throws IOException {
+    void jvm_options_of_the_user_work(String option) throws IOException {
         String header = Files.readAllLines(Path.of("neon-ci.java")).stream().filter(line -> line.startsWith("//RUNTIME_OPTIONS "))
                 .map(line -> line.replaceFirst("\\S+ ", "")).collect(Collectors.joining(" "));
         String command = String.join(" ", Path.of(System.getProperty("java.home"), "bin", "java").toString(), header, "-cp",
@@ -55,9 +55,9 @@ class TerminalTest {
         assertEquals(0, result.exitCode());
     }
 
-    /** Runs neon-ci on a terminal that {@code script} makes up. */
+    /** Runs neon-ci on a terminal of script(1). */
     private String onTerminal(Map<String, String> environment) {
-        assumeTrue(Files.isExecutable(Path.of("/usr/bin/script")), "there is no script(1) here to make a terminal with");
+        assumeTrue(Files.isExecutable(Path.of("/usr/bin/script")), "script(1) is not installed");
         return Shell.run(folder, environment, "/usr/bin/script", "-qec", command(), "/dev/null").out();
     }
 

@@ -8,7 +8,6 @@ import com.fasterxml.jackson.databind.JsonNode;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.ExecutorService;
@@ -21,7 +20,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Builds and clean-ups that run at the same time. */
+/** Builds and clean-ups that run at the same time, and state that changes during a clean-up. */
 class AtOnceTest extends InSandbox {
 
     private static final int BUILDS = 20;
@@ -34,87 +33,62 @@ class AtOnceTest extends InSandbox {
     }
 
     @Test
-    void twenty_builds_of_one_branch_make_one_branch_and_twenty_good_files() throws Exception {
-        // Nobody hears that the branch is not there before all have asked.
+    void twenty_builds_of_one_branch_create_one_branch_and_write_twenty_files() throws Exception {
+        // All builds list the branches before any of them creates one.
         sandbox.hold("GET", "/api/.*/branches$", BUILDS);
-        List<Path> files = new ArrayList<>();
-        List<Future<Cli.Result>> builds = new ArrayList<>();
+        List<Future<Cli.Result>> builds = IntStream.range(0, BUILDS).mapToObj(i -> threads.submit(() ->
+                create("feature/login", folder.resolve(i + ".env")))).toList();
         for (int i = 0; i < BUILDS; i++) {
-            Path own = Files.createDirectory(folder.resolve("build-" + i)).resolve(".env");
-            files.add(own);
-            builds.add(threads.submit(() -> create("feature/login", own)));
+            assertSucceeded(builds.get(i));
+            assertEquals(Cli.written(sandbox, Cli.BRANCH), Files.readString(folder.resolve(i + ".env")));
         }
-        int created = 0;
-        for (Future<Cli.Result> build : builds) {
-            assertEquals(0, build.get().exitCode(), build.get().err());
-            assertTrue(build.get().out().contains(" (" + sandbox.neon().branch(Cli.BRANCH).id + ")"), build.get().out());
-            created += build.get().out().startsWith("Created ") ? 1 : 0;
-        }
-        assertEquals(1, created);
         assertEquals(List.of("production", Cli.BRANCH), sandbox.neon().names());
         assertEquals(1, count("POST", 201));
         assertEquals(BUILDS - 1, count("POST", 409));
-        for (Path file : files) {
-            assertEquals(Cli.written(sandbox, Cli.BRANCH), Files.readString(file));
-        }
     }
 
     @Test
-    void two_builds_of_one_masked_branch_make_one_and_wait_for_its_masking() throws Exception {
+    void two_builds_of_one_masked_branch_create_one_and_wait_for_its_masking() throws Exception {
         String rules = rules().toString();
         sandbox.hold("GET", "/api/.*/branches$", 2);
         sandbox.neon().maskingTakes(Duration.ZERO, 4);
         List<Future<Cli.Result>> builds = Stream.of("a.env", "b.env").map(file -> threads.submit(() ->
-                Cli.create(sandbox, Cli.withKey(sandbox), folder.resolve(file), "--masking-rules", rules))).toList();
+                create("feature/login", folder.resolve(file), "--masking-rules", rules))).toList();
         for (Future<Cli.Result> build : builds) {
-            assertEquals(0, build.get().exitCode(), build.get().err());
-            assertTrue(build.get().out().contains("\nIt is masked.\n"), build.get().out());
+            assertSucceeded(build);
         }
         assertEquals(List.of("production", Cli.BRANCH), sandbox.neon().names());
-        List<Exchange> exchanges = sandbox.exchanges();
-        int masked = exchanges.indexOf(exchanges.stream().filter(exchange -> exchange.responseBody().contains("\"anonymized\"")).findFirst()
-                .orElseThrow());
-        assertEquals(4, exchanges.stream().skip(masked).filter(exchange -> exchange.path().endsWith("/connection_uri")).count());
-        assertEquals(4, requests("GET", "/connection_uri$").size());
+        String id = sandbox.neon().branch(Cli.BRANCH).id;
+        List<String> order = sandbox.exchanges().stream().filter(exchange -> id.equals(exchange.query().get("branch_id"))
+                || exchange.responseBody().contains("\"anonymized\"")).map(exchange -> exchange.path().replaceFirst(".*/", "")).toList();
+        assertEquals("anonymized_status", order.get(0));
+        assertEquals(4, order.stream().filter("connection_uri"::equals).count());
         assertEquals(Files.readString(folder.resolve("a.env")), Files.readString(folder.resolve("b.env")));
     }
 
     @Test
-    void builds_that_share_an_env_file_leave_it_whole() throws Exception {
-        Files.writeString(envFile, "A=1\n");
-        for (Future<Cli.Result> build : Stream.generate(() -> threads.submit(() -> create("feature/login", envFile))).limit(8).toList()) {
-            assertEquals(0, build.get().exitCode(), () -> sandbox.exchanges().toString());
-        }
-        assertEquals(Cli.written(sandbox, Cli.BRANCH) + "A=1\n", Files.readString(envFile));
-        try (Stream<Path> left = Files.list(folder)) {
-            assertEquals(List.of(envFile), left.toList());
-        }
-    }
-
-    @Test
     void no_clean_up_deletes_the_branch_of_a_build() throws Exception {
-        // Small pages make for long lists, in which a branch can be born.
-        sandbox.neon().maximumPageSize(3);
+        // Small pages make a long list, during which a branch can be created.
         sandbox.aws().maximumPageSize(3);
         for (int round = 0; round < 40; round++) {
             String gone = SandboxAws.APP_ID + "-gone-" + round;
-            String born = "born-" + round;
+            String added = "added-" + round;
             sandbox.neon().add(gone);
-            Path envFile = folder.resolve(born + ".env");
-            // Another moment of the clean-up's lists in each round.
+            Path envFile = folder.resolve(added + ".env");
+            // Each round uses another moment of the clean-up's lists.
             int moment = sandbox.exchanges().size() + round * 7 % (2 * round / 3 + 2);
             Future<Cli.Result> cleanup = threads.submit(() -> cleanUp());
             sandbox.await(exchanges -> exchanges.size() >= moment || cleanup.isDone());
-            // Amplify knows a branch before it builds it.
+            // Amplify lists a branch before it builds it.
             Future<Cli.Result> create = threads.submit(() -> {
-                sandbox.aws().branches(born);
-                return create(born, envFile);
+                sandbox.aws().branches(added);
+                return create(added, envFile);
             });
             Future<Cli.Result> another = threads.submit(() -> cleanUp());
             for (Future<Cli.Result> run : List.of(cleanup, create, another)) {
-                assertEquals(0, run.get().exitCode(), run.get().err());
+                assertSucceeded(run);
             }
-            assertEquals(Cli.written(sandbox, SandboxAws.APP_ID + "-" + born), Files.readString(envFile));
+            assertEquals(Cli.written(sandbox, SandboxAws.APP_ID + "-" + added), Files.readString(envFile));
             assertFalse(sandbox.neon().hasBranch(gone), "round " + round);
         }
         assertEquals(40, requests("DELETE", "").stream().map(Exchange::path).distinct().count());
@@ -122,7 +96,7 @@ class AtOnceTest extends InSandbox {
     }
 
     @Test
-    void builds_and_clean_ups_wait_for_the_operations_of_others_and_of_each_other() throws Exception {
+    void builds_and_clean_ups_wait_for_each_others_operations() throws Exception {
         List.of("a", "b", "c").forEach(orphan -> sandbox.neon().add(SandboxAws.APP_ID + "-" + orphan));
         sandbox.neon().oneChangeAtATime();
         sandbox.neon().operationsTakePolls(1);
@@ -136,21 +110,21 @@ class AtOnceTest extends InSandbox {
         assertEquals(4, sandbox.neon().branches().size());
         ofAnother.polled();
         for (Future<Cli.Result> run : runs) {
-            assertEquals(0, run.get().exitCode(), run.get().err());
+            assertSucceeded(run);
         }
         assertEquals(Set.of("production", SandboxAws.APP_ID + "-d", SandboxAws.APP_ID + "-e"),
                 Set.copyOf(sandbox.neon().names()));
     }
 
-    /** A build makes the Amplify branch of the last orphan anew, while the first ones are removed or wait for something. */
+    /** The Amplify branch of an orphan is recreated while the first orphans are removed or wait for a retry. */
     @ParameterizedTest
     @ValueSource(strings = {"", "423", "429", "500", "reset"})
-    void a_branch_that_is_live_again_by_its_turn_stays(String fault) {
+    void a_branch_that_becomes_live_before_its_turn_stays(String fault) {
         orphans(20);
         for (String option : List.of("--grace=3d", "--wait=5m")) {
             String method = option.startsWith("--grace") ? "PATCH" : "DELETE";
             if (!fault.isEmpty()) {
-                // All of the first batch have to be tried again.
+                // The whole first wave needs a retry.
                 sandbox.fail(method, "/branches/", method.equals("PATCH") ? 16 : 8,
                         fault.equals("reset") ? Fault.resetBefore() : Fault.neon(Integer.parseInt(fault), "", ""));
             }
@@ -166,9 +140,9 @@ class AtOnceTest extends InSandbox {
         assertEquals(2, sandbox.neon().branches().size());
     }
 
-    /** Java's own client for HTTP would send it again by itself, at once. */
+    /** Java's HTTP client would resend it at once. */
     @Test
-    void a_delete_whose_connection_broke_is_sent_again_only_after_another_look() {
+    void a_delete_whose_connection_broke_is_retried_only_after_the_lists_were_read_again() {
         orphans(1);
         sandbox.fail("DELETE", "/branches/", 1, Fault.resetBefore());
         assertEquals(0, cleanUp().exitCode());
@@ -176,7 +150,7 @@ class AtOnceTest extends InSandbox {
     }
 
     @Test
-    void a_branch_that_was_renamed_stays_whatever_it_is_called_now() {
+    void a_branch_that_was_renamed_during_the_clean_up_stays() {
         orphans(20);
         String id = sandbox.neon().branch(SandboxAws.APP_ID + "-gone-19").id;
         sandbox.when("DELETE", "/branches/", () -> sandbox.neon().rename(id, "precious"));
@@ -187,7 +161,7 @@ class AtOnceTest extends InSandbox {
     }
 
     @Test
-    void what_only_later_lists_show_as_orphaned_waits_for_a_later_clean_up() {
+    void a_branch_that_becomes_an_orphan_during_a_clean_up_waits_for_the_next() {
         orphans(20);
         sandbox.neon().add(Cli.BRANCH);
         sandbox.neon().add(SandboxAws.APP_ID + "-pr-7");
@@ -200,7 +174,7 @@ class AtOnceTest extends InSandbox {
     }
 
     @Test
-    void a_list_that_cannot_be_read_again_ends_the_run_with_the_rest_still_there() {
+    void a_list_that_cannot_be_read_again_ends_the_run_and_the_remaining_branches_stay() {
         orphans(20);
         sandbox.when("DELETE", "/branches/", () -> sandbox.aws().deny("amplify:ListBranches"));
         Cli.Result result = cleanUp("--output", "json");
@@ -209,7 +183,7 @@ class AtOnceTest extends InSandbox {
         assertEquals(8, Cli.json(result.out()).path("deleted").size());
         assertEquals(13, sandbox.neon().branches().size());
         assertTrue(result.err().matches("(?s:.*)\nCould not list the branches of Amplify app [^\n]*AccessDeniedException[^\n]*\n"
-                + "neon-ci: 12 of 20 orphans could not be deleted; run again later.\n"), result.err());
+                + "neon-ci: Could not delete 12 of 20 orphans; run again later.\n"), result.err());
     }
 
     @Test
@@ -221,7 +195,7 @@ class AtOnceTest extends InSandbox {
 
     @ParameterizedTest
     @ValueSource(strings = {"locked", "stalled", "slow"})
-    void nothing_is_sent_after_the_wait_and_what_was_done_is_not_called_failed(String trouble) {
+    void nothing_is_sent_after_wait_and_no_deleted_branch_is_reported_as_failed(String trouble) {
         orphans(40);
         switch (trouble) {
             case "locked" -> sandbox.fail("DELETE", "-", -1, Fault.locked());
@@ -231,7 +205,7 @@ class AtOnceTest extends InSandbox {
         Duration wait = Duration.ofSeconds(trouble.equals("slow") ? 18 : 3);
         Cli.Result result = cleanUp("--max-deletions", "40", "--wait", wait.toSeconds() + "s", "--output", "json");
         assertEquals(1, result.exitCode(), result.err());
-        // The time begins before the first request; a machine that is busy may take up the last ones late.
+        // The time starts before the first request, and a busy machine may receive the last ones late.
         long latest = sandbox.exchanges().stream().mapToLong(Exchange::start).min().orElseThrow() + wait.plusSeconds(2).toNanos();
         sandbox.exchanges().forEach(exchange -> assertTrue(exchange.start() < latest, exchange::toString));
         JsonNode report = Cli.json(result.out());
@@ -239,8 +213,13 @@ class AtOnceTest extends InSandbox {
         assertEquals(sandbox.neon().branches().size() - 1, report.path("failed").size());
     }
 
-    private Cli.Result create(String branch, Path envFile) {
-        return Cli.create(sandbox, Cli.withKey(sandbox), envFile, "--branch-name", branch);
+    private Cli.Result create(String branch, Path envFile, String... more) {
+        return Cli.create(sandbox, Cli.withKey(sandbox), envFile, Stream.concat(Stream.of("--branch-name", branch), Stream.of(more))
+                .toArray(String[]::new));
+    }
+
+    private static void assertSucceeded(Future<Cli.Result> run) throws Exception {
+        assertEquals(0, run.get().exitCode(), run.get().err());
     }
 
     @Override
@@ -252,7 +231,7 @@ class AtOnceTest extends InSandbox {
         IntStream.range(0, count).forEach(i -> sandbox.neon().add("%s-gone-%02d".formatted(SandboxAws.APP_ID, i)));
     }
 
-    /** Returns how often Neon answered so. */
+    /** Returns the number of Neon's responses with this status. */
     private long count(String method, int status) {
         return statuses(method, "/branches").stream().filter(answered -> answered == status).count();
     }

@@ -71,7 +71,7 @@ class NetworkTest extends InSandbox {
         assertTrue(result.err().endsWith((cloud.equals("NEON")
                 ? "Could not list the branches of Neon project quiet-sandbox-12345678: no answer from " + address(0) + "/api/v2"
                 : "Could not read SSM parameter /neon/api-key in region eu-central-1: no answer from AWS")
-                + " (" + reason + "); let Java trust your network's own certificate authority with"
+                + " (" + reason + "); let Java trust your network's certificate authority with"
                 + " JAVA_TOOL_OPTIONS=-Djavax.net.ssl.trustStore=FILE.\n"), result.err());
         // One line for the request, unless it was made again.
         assertEquals(cloud.equals("NEON") ? 2 : 1, result.err().lines()
@@ -116,8 +116,8 @@ class NetworkTest extends InSandbox {
         String address = proxy(status);
         environment.put("HTTPS_PROXY", address.replace("://", "://user:secret@"));
         Shell.Result result = process(environment, "create-branch");
-        assertTrue(result.err().endsWith("HTTP/1.1 " + status + " Status\" by way of the proxy " + URI.create(address).getAuthority()
-                + "); let the proxy pass it, or name the host in NO_PROXY.\n"), result.err());
+        assertTrue(result.err().endsWith("HTTP/1.1 " + status + " Status\" through the proxy " + URI.create(address).getAuthority()
+                + "); allow the host in the proxy, or add it to NO_PROXY.\n"), result.err());
         assertEquals(1, result.err().lines().count(), result.err());
         assertFalse(result.err().contains("secret"));
         assertEquals(1, connects.size());
@@ -130,7 +130,7 @@ class NetworkTest extends InSandbox {
         Map<String, String> environment = secure(true);
         environment.put("HTTPS_PROXY", address);
         Shell.Result result = process(environment, "create-branch", "--wait", "2s");
-        assertTrue(result.err().endsWith(" (Connection refused by way of the proxy " + URI.create(address).getAuthority()
+        assertTrue(result.err().endsWith(" (Connection refused through the proxy " + URI.create(address).getAuthority()
                 + "); run again later.\n"), result.err());
     }
 

@@ -11,7 +11,7 @@ import java.util.Map;
  */
 record Fault(Kind kind, boolean acts, int status, String body, Map<String, String> headers) {
 
-    enum Kind { ANSWER, RESET, RESTART, CUT, STALL, DRIP, HANG }
+    enum Kind { ANSWER, RESET, RESTART, CUT, STALL, DRIP, HANG, INTERIM }
 
     /** Answers with this status and JSON body instead; the request takes no effect. */
     static Fault status(int status, String body, Map<String, String> headers) {
@@ -77,6 +77,11 @@ record Fault(Kind kind, boolean acts, int status, String body, Map<String, Strin
     /** Lets the request take effect, then never answers. */
     static Fault hangAfter() {
         return new Fault(Kind.HANG, true, 0, "", Map.of());
+    }
+
+    /** Answers "100 Continue" again and again, until the client closes the connection. The request takes no effect. */
+    static Fault interim() {
+        return new Fault(Kind.INTERIM, false, 0, "", Map.of());
     }
 
     private static String page(String title) {

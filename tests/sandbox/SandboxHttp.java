@@ -315,6 +315,11 @@ final class SandboxHttp implements AutoCloseable {
                     pause(Duration.ofMillis(100));
                 }
             }
+            case INTERIM -> {
+                while (!isClosed) {
+                    connection.out().write("HTTP/1.1 100 Continue\r\n\r\n".getBytes(StandardCharsets.ISO_8859_1));
+                }
+            }
             default -> {
                 // The connection is closed in the middle of the answer.
             }
