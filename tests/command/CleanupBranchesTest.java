@@ -1,6 +1,7 @@
 //SOURCES InSandbox.java
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -8,6 +9,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.regex.Pattern;
 import java.util.stream.IntStream;
@@ -192,6 +194,84 @@ class CleanupBranchesTest extends InSandbox {
         sandbox.neon().passTime(Duration.ofDays(4));
         assertEquals(List.of("production", APP + "-feature/login", APP + "-parent"), sandbox.neon().names());
         assertTrue(cleanUp("--grace", "3d").out().endsWith(expires("parent")));
+    }
+
+    /** A branch is deployed again while the clean-up sets its expiry: Neon would delete a live preview's database. */
+    @ParameterizedTest(name = "PATCH {0}, then live before {1}; expired before: {2}")
+    @CsvSource({"answered, the PATCH, false", "answered, the PATCH, true", "lost, the PATCH, false", "lost, the last list, false"})
+    void a_branch_that_becomes_live_meanwhile_gets_its_previous_expiry_back(String answer, String moment, boolean isExpiring) {
+        branches(APP + "-back");
+        Instant previous = isExpiring ? SandboxBranch.now().plus(Duration.ofDays(20)) : null;
+        sandbox.neon().branch(APP + "-back").expiresAt(previous);
+        Runnable goLive = () -> sandbox.aws().branches("back");
+        sandbox.when("PATCH", "", moment.equals("the PATCH") ? goLive
+                : () -> sandbox.when("GET", "/amplify/", () -> sandbox.when("GET", "/api/.*/branches$", goLive)));
+        if (answer.equals("lost")) {
+            sandbox.fail("PATCH", "", 1, Fault.resetAfter());
+        }
+        Cli.Result result = cleanUp("--grace", "3d", "--output", "json");
+        assertEquals(0, result.exitCode(), result.err());
+        assertEquals(previous, sandbox.neon().branch(APP + "-back").expiresAt, result.err());
+        assertEquals(List.of(), Cli.json(result.out()).path("expiring").findValuesAsText("name"));
+        assertEquals(List.of(APP + "-back"), Cli.json(result.out()).path("kept").findValuesAsText("name"));
+    }
+
+    @Test
+    void it_gets_it_back_too_when_another_branch_takes_all_the_time() {
+        branches(APP + "-back", APP + "-gone");
+        sandbox.when("PATCH", "/" + sandbox.neon().branch(APP + "-back").id + "$", () -> sandbox.aws().branches("back"));
+        sandbox.fail("PATCH", "/" + sandbox.neon().branch(APP + "-gone").id + "$", -1, Fault.locked());
+        assertEquals(1, cleanUp("--grace", "3d", "--wait", "4s").exitCode());
+        assertNull(sandbox.neon().branch(APP + "-back").expiresAt);
+    }
+
+    @Test
+    void a_branch_that_is_renamed_meanwhile_is_kept() {
+        branches(APP + "-old");
+        sandbox.when("DELETE", "", () -> sandbox.neon().rename(APP + "-old", "mine"));
+        sandbox.fail("DELETE", "", 1, Fault.locked());
+        Cli.Result result = cleanUp();
+        assertEquals(0, result.exitCode(), result.err());
+        assertEquals(List.of(), deleted(result));
+        assertTrue(result.out().contains("Keeping '") && sandbox.neon().hasBranch("mine"), result.out());
+    }
+
+    /** Eight are deleted at a time, and then both lists are read again. */
+    @ParameterizedTest
+    @ValueSource(strings = {"Neon refuses", "Amplify refuses", "no branch", "not this branch"})
+    void what_goes_wrong_after_the_first_deletions_does_not_deny_them(String change) {
+        IntStream.range(0, 9).forEach(i -> branches(APP + "-old-" + i));
+        sandbox.when("DELETE", "", () -> {
+            switch (change) {
+                case "Neon refuses" -> sandbox.fail("GET", "/api/.*/branches$", -1, Fault.neon(403, "", "not permitted"));
+                case "Amplify refuses" -> sandbox.aws().deny("amplify:ListBranches");
+                case "no branch" -> sandbox.aws().removeBranches();
+                default -> sandbox.aws().removeBranch("feature/login");
+            }
+        });
+        Cli.Result result = cleanUp();
+        assertEquals(8, deleted(result).size(), result.out());
+        assertEquals(1, result.exitCode());
+        assertTrue(result.err().contains("\nneon-ci: Could not delete 1 of 9 orphans"), result.err());
+        assertFalse(result.err().toLowerCase(Locale.ROOT).contains("nothing"), result.err());
+    }
+
+    @Test
+    void a_dry_run_lists_the_live_branches_too_and_the_counts_name_all_kinds() {
+        branches(APP + "-feature/login", APP + "-dev", APP + "-old");
+        assertTrue(cleanUp("--dry-run").out().contains("'" + APP + "-feature/login': its Amplify branch exists"));
+        Cli.Result result = cleanUp();
+        assertTrue(result.out().contains(": 1 live, 1 protected, 1 orphaned.\n"), result.out());
+        assertFalse(result.out().contains(APP + "-feature/login"), result.out());
+    }
+
+    @Test
+    void warns_when_amplify_has_no_such_production_branch() {
+        assertEquals("", cleanUp("--production-branch", "main").err());
+        assertEquals("", cleanUp("--production-branch", "none").err());
+        Cli.Result result = cleanUp("--production-branch", "Main");
+        assertTrue(result.err().contains("'Main'") && result.err().contains("--production-branch"), result.err());
+        assertEquals(0, result.exitCode());
     }
 
     @Test

@@ -162,6 +162,8 @@ class CommandLineTest extends InSandbox {
             --KEY                       | option
             --branch-name my branch     | quotes
             --keep                      | --keep
+            --production-branch Feature/login | 'Feature/login'
+            --param host=x              | --param
             --production-brnach main    | '--production-brnach'. See
             """)
     void what_is_not_understood_is_refused_and_not_repeated(String args, String words) {
@@ -172,6 +174,26 @@ class CommandLineTest extends InSandbox {
     @CsvSource({"creat-branch, create-branch", "cleanup, cleanup-branches", "napi_0123456789ab, command"})
     void an_unknown_command_is_refused_with_the_one_that_may_be_meant(String command, String words) {
         assertRefused(run(command), words);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"--production-branch main", "--dry-run", "--branch-name x --dry-run"})
+    void a_forgotten_command_is_asked_for(String args) {
+        Cli.Result result = run(args.split(" "));
+        assertRefused(result, "create-branch");
+        assertTrue(result.err().contains("cleanup-branches"), result.err());
+    }
+
+    @Test
+    void no_advice_names_a_hidden_option() {
+        for (Fault fault : List.of(Fault.notJson(), Fault.status(302, "", Map.of("Location", "https://example.com")))) {
+            sandbox.failNoMore();
+            sandbox.fail("GET", "/api/", -1, fault);
+            Cli.Result result = create("--wait", "1s");
+            assertEquals(1, result.exitCode());
+            options("create-branch").filter(OptionSpec::hidden)
+                    .forEach(option -> assertFalse(result.err().contains(option.longestName()), result.err()));
+        }
     }
 
     @Test

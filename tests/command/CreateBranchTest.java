@@ -14,6 +14,7 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Collectors;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -185,6 +186,90 @@ class CreateBranchTest extends InSandbox {
         assertTrue(reset.out().contains("\nReset it to the current state of 'production'"), reset.out());
     }
 
+    /** A branch that another build creates between the list and the POST must pass the same checks as one of the list. */
+    @ParameterizedTest
+    @CsvSource({"--schema-only, --schema-only", "--verbose, expired"})
+    void checks_a_branch_that_another_build_creates_at_the_same_time(String option, String words) {
+        sandbox.when("POST", "/branches$", () -> {
+            SandboxBranch created = sandbox.neon().add(Cli.BRANCH);
+            created.expiresAt(words.equals("expired") ? SandboxBranch.now().minusSeconds(5) : null);
+        });
+        assertFailed(create(option), words);
+        assertEquals(List.of(409), changes().stream().map(Exchange::status).toList());
+    }
+
+    @Test
+    void a_pull_request_never_uses_productions_database() {
+        assertEquals(0, create(Map.of("AWS_PULL_REQUEST_ID", "7"), "--production-branch", "feature/login").exitCode());
+        assertTrue(sandbox.neon().hasBranch(Cli.BRANCH));
+    }
+
+    @Test
+    void warns_once_when_main_gets_a_copy_unless_that_is_asked_for() {
+        Cli.Result result = create("--branch-name", "main");
+        assertEquals(0, result.exitCode());
+        assertTrue(result.err().matches("[^\n]*--production-branch main[^\n]*--production-branch none[^\n]*\n"), result.err());
+        assertEquals("", create("--branch-name", "main", "--production-branch", "none").err());
+        assertEquals("", create("--branch-name", "main", "--production-branch", "main").err());
+    }
+
+    @ParameterizedTest
+    @CsvSource({"--role-name, role", "--database-name, database"})
+    void a_role_or_database_that_must_be_named_fails_before_anything_is_created(String option, String what) {
+        if (what.equals("role")) {
+            sandbox.neon().roles("production", "alice", "bob");
+        } else {
+            sandbox.neon().branch("production").databases("shop", "crm");
+        }
+        assertFailed(create("--dry-run"), option);
+        assertFailed(create(), option);
+        assertEquals(List.of(), changes());
+    }
+
+    @Test
+    void never_chooses_a_role_that_neon_manages() throws IOException {
+        sandbox.neon().roles("production", "alice");
+        sandbox.fail("GET", "/roles$", -1, Fault.status(200, """
+                {"roles":[{"name":"web_access","protected":true},{"name":"alice","protected":false}]}""", Map.of()));
+        assertEquals(0, create().exitCode());
+        assertTrue(Files.readString(envFile).contains("//alice:"));
+    }
+
+    @Test
+    void a_project_that_stores_no_passwords_fails_before_anything_is_created() {
+        sandbox.fail("GET", "/connection_uri$", -1, Fault.neon(412, "", "storing passwords is not enabled for the project"));
+        for (String run : List.of("--dry-run", "--output=json")) {
+            Cli.Result result = create(run);
+            assertFailed(result, "storing passwords");
+            assertFalse(result.err().contains(" plan"), result.err());
+        }
+        assertEquals(List.of(), changes());
+    }
+
+    @Test
+    void prints_the_expiry_of_a_new_branch_and_a_dry_run_what_would_happen_to_it() {
+        String plan = create("--expires-in", "7d", "--dry-run").out();
+        assertTrue(plan.matches("(?s).*expire on \\d{4}-.*"), plan);
+        String created = create("--expires-in", "7d").out();
+        assertTrue(created.contains("\nIt expires on " + sandbox.neon().branch(Cli.BRANCH).expiresAt + ".\n"), created);
+        String cancelled = create("--dry-run").out();
+        assertTrue(cancelled.contains("expire"), cancelled);
+        assertTrue(create("--dry-run", "--branch-name", "main", "--expires-in", "7d").out().contains("--expires-in: 'main'"));
+    }
+
+    @Test
+    void sets_parameters_of_both_connection_strings() throws IOException {
+        String[] parameters = {"--param", "connect_timeout=15", "--param", "channel_binding=", "--param", "sslmode=verify-full"};
+        assertEquals(0, create(parameters).exitCode());
+        assertEquals(Cli.written(sandbox, Cli.BRANCH).replace("?sslmode=require&channel_binding=require",
+                "?connect_timeout=15&sslmode=verify-full"), Files.readString(envFile));
+        // A shell that has read the file overrides it with the same value.
+        Map<String, String> variables = Files.readAllLines(envFile).stream().map(line -> line.replace("\"", "").split("=", 2))
+                .collect(Collectors.toMap(entry -> entry[0], entry -> entry[1]));
+        assertEquals(0, create(variables, parameters).exitCode());
+        assertFailed(create(variables), "DATABASE_URL");
+    }
+
     @Test
     void connects_as_the_role_and_to_the_database_that_are_named() throws IOException {
         sandbox.neon().roles("production", "neondb_owner", "bob");
@@ -310,6 +395,12 @@ class CreateBranchTest extends InSandbox {
         assertTrue(result.err().startsWith("neon-ci: Could not create Neon branch '" + Cli.BRANCH + "'"), result.err());
         assertEquals(1, result.exitCode());
         assertEquals(List.of(status), statuses("POST", ""));
+    }
+
+    private void assertFailed(Cli.Result result, String words) {
+        assertTrue(result.err().matches("(?s)(.*\n)?neon-ci: [^\n]*\\Q" + words + "\\E[^\n]*\n"), result.err());
+        assertEquals(1, result.exitCode());
+        assertFalse(result.out().contains("Wrote"), result.out());
     }
 
     private String url() {

@@ -48,6 +48,26 @@ class GitBranchTest extends InSandbox {
     }
 
     @ParameterizedTest
+    @ValueSource(strings = {"main", "master"})
+    void what_is_usually_production_must_be_named_explicitly(String branch) {
+        git("init", "-q", "-b", branch);
+        Shell.Result result = process(laptop, "create-branch");
+        assertRefused(result);
+        assertTrue(result.err().contains("local/NAME"), result.err());
+        assertEquals(0, process(laptop, "create-branch", "--branch-name", branch).exitCode());
+        assertTrue(sandbox.neon().hasBranch(SandboxAws.APP_ID + "-" + branch));
+    }
+
+    @Test
+    void an_error_of_git_is_printed() {
+        git("init", "-q", "-b", "feature");
+        laptop.put("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1");
+        Shell.Result result = process(laptop, "create-branch");
+        assertRefused(result);
+        assertTrue(result.err().contains("dubious ownership"), result.err());
+    }
+
+    @ParameterizedTest
     @ValueSource(strings = {"CI", "AWS_JOB_ID"})
     void a_build_never_guesses_its_branch(String variable) {
         git("init", "-q", "-b", "main");
@@ -56,7 +76,7 @@ class GitBranchTest extends InSandbox {
     }
 
     private void assertRefused(Shell.Result result) {
-        assertTrue(result.err().startsWith("neon-ci: ") && result.err().contains("'--branch-name'"), result.err());
+        assertTrue(result.err().startsWith("neon-ci: ") && result.err().contains("--branch-name"), result.err());
         assertEquals(2, result.exitCode());
         assertFalse(sandbox.neon().branches().size() > 1);
     }

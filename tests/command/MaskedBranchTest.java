@@ -97,8 +97,10 @@ class MaskedBranchTest extends InSandbox {
     void a_branch_whose_masking_failed_is_not_used(String state, String message) throws IOException {
         sandbox.neon().maskingFails(state, message, 1);
         assertRefused(create(), message);
-        assertRefused(create(), message);
-        assertRefused(createWithoutRules(), message);
+        for (String run : List.of("--dry-run", "--verbose")) {
+            assertRefused(create(run), message);
+            assertRefused(createWithoutRules(run), message);
+        }
         assertEquals(1, requests("POST", "").size());
     }
 

@@ -15,7 +15,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 /** Which role and database are chosen, and which connection strings are accepted for them. */
 class LoginTest {
 
-    private static final Login LOGIN = new Login("neondb_owner", "neondb");
+    private static final Login LOGIN = new Login("app+1", "neondb");
     private static final NeonApi.Compute COMPUTE = new NeonApi.Compute("ep-dry-sun-1", "ep-dry-sun-1.c-3.eu-central-1.aws.neon.tech");
 
     @ParameterizedTest(name = "{0} --role-name {1}: {2}")
@@ -50,35 +50,35 @@ class LoginTest {
     /** HOST stands for the compute's own host, and POOLER for that of its pooler. */
     @ParameterizedTest(name = "pooled {0}: {1}")
     @CsvSource({
-        "false, postgresql://neondb_owner:pw@HOST/neondb?sslmode=require&channel_binding=require",
-        "false, postgres://neondb_owner:pw@HOST:5432/neondb",
-        "false, postgresql://neondb%5Fowner:p%40w@HOST/neon%64b",
-        "true,  postgresql://neondb_owner:pw@POOLER/neondb?sslmode=require"})
+        "false, postgresql://app+1:pw@HOST/neondb?sslmode=require&channel_binding=require",
+        "false, postgres://app+1:pw@HOST:5432/neondb",
+        "false, postgresql://app%2B1:p%40w@HOST/neon%64b",
+        "true,  postgresql://app+1:pw@POOLER/neondb?sslmode=require"})
     void accepts_the_connection_string_of_the_branch(boolean isPooled, String uri) {
         assertEquals("", mismatch(uri, isPooled));
     }
 
     @ParameterizedTest(name = "{1}: pooled {0}, {2}")
     @CsvSource({
-        "false, host,     postgresql://neondb_owner:pw@POOLER/neondb",
-        "true,  host,     postgresql://neondb_owner:pw@HOST/neondb",
-        "false, host,     postgresql://neondb_owner:pw@ep-other.c-3.eu-central-1.aws.neon.tech/neondb",
-        "false, host,     postgresql://neondb_owner:pw@HOST.evil.example/neondb",
-        "false, '',       postgresql://neondb_owner:x@HOST/neondb@evil.example/neondb",
-        "false, '',       postgresql://neondb_owner:pw@evil.example/neondb?a=@HOST/neondb",
-        "false, '',       'postgresql://neondb_owner:pw@HOST,evil.example/neondb'",
-        "false, host,     postgresql://neondb_owner:pw@HOST/neondb?host=evil.example",
-        "false, host,     postgresql://neondb_owner:pw@HOST/neondb?sslmode=require&Hostaddr=10.0.0.1",
-        "false, host,     postgresql://neondb_owner:pw@HOST/neondb?%68ost=evil.example",
-        "false, host,     postgresql://neondb_owner:pw@HOST/neondb?user=admin",
-        "false, host,     postgresql://neondb_owner:pw@HOST/neondb?dbname=other",
-        "false, host,     postgresql://neondb_owner:pw@HOST/neondb?options=endpoint%3Dep-other",
+        "false, host,     postgresql://app+1:pw@POOLER/neondb",
+        "true,  host,     postgresql://app+1:pw@HOST/neondb",
+        "false, host,     postgresql://app+1:pw@ep-other.c-3.eu-central-1.aws.neon.tech/neondb",
+        "false, host,     postgresql://app+1:pw@HOST.evil.example/neondb",
+        "false, '',       postgresql://app+1:x@HOST/neondb@evil.example/neondb",
+        "false, '',       postgresql://app+1:pw@evil.example/neondb?a=@HOST/neondb",
+        "false, '',       'postgresql://app+1:pw@HOST,evil.example/neondb'",
+        "false, host,     postgresql://app+1:pw@HOST/neondb?host=evil.example",
+        "false, host,     postgresql://app+1:pw@HOST/neondb?sslmode=require&Hostaddr=10.0.0.1",
+        "false, host,     postgresql://app+1:pw@HOST/neondb?%68ost=evil.example",
+        "false, host,     postgresql://app+1:pw@HOST/neondb?user=admin",
+        "false, host,     postgresql://app+1:pw@HOST/neondb?dbname=other",
+        "false, host,     postgresql://app+1:pw@HOST/neondb?options=endpoint%3Dep-other",
         "false, role,     postgresql://admin:pw@HOST/neondb",
-        "false, database, postgresql://neondb_owner:pw@HOST/postgres",
-        "false, database, postgresql://neondb_owner:pw@HOST/",
-        "false, '',       postgresql://neondb_owner@HOST/neondb",
-        "false, '',       postgresql://neondb_owner:@HOST/neondb",
-        "false, '',       https://neondb_owner:pw@HOST/neondb",
+        "false, database, postgresql://app+1:pw@HOST/postgres",
+        "false, database, postgresql://app+1:pw@HOST/",
+        "false, '',       postgresql://app+1@HOST/neondb",
+        "false, '',       postgresql://app+1:@HOST/neondb",
+        "false, '',       https://app+1:pw@HOST/neondb",
         "false, '',       ''"})
     void refuses_every_other_connection_string_and_shows_nothing_of_it(boolean isPooled, String words, String uri) {
         String mismatch = mismatch(uri, isPooled);
