@@ -243,6 +243,8 @@ class CreateBranchTest extends InSandbox {
             assertFailed(result, "storing passwords");
             assertFalse(result.err().contains(" plan"), result.err());
         }
+        sandbox.neon().add(Cli.BRANCH).withoutCompute();
+        assertFailed(create(), "storing passwords");
         assertEquals(List.of(), changes());
     }
 
@@ -291,8 +293,8 @@ class CreateBranchTest extends InSandbox {
         Files.writeString(envFile, "A=1\n");
         assertPlan(create("--dry-run"), "Would create Neon branch '" + Cli.BRANCH + "' from 'production', ");
         SandboxBranch there = sandbox.neon().add(Cli.BRANCH);
-        assertPlan(create("-n"), "Would reuse Neon branch " + "'" + Cli.BRANCH + "' (" + there.id + ")");
-        assertPlan(create("-n", "--reset"), "Would reset Neon branch " + "'" + Cli.BRANCH + "' (" + there.id + ")");
+        assertPlan(create("-n"), "Would reuse Neon branch '" + Cli.BRANCH + "' (" + there.id + ")");
+        assertPlan(create("-n", "--reset"), "Would reset Neon branch '" + Cli.BRANCH + "' (" + there.id + ")");
         assertEquals("A=1\n", Files.readString(envFile));
         assertEquals(List.of(), changes());
     }

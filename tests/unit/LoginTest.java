@@ -124,8 +124,8 @@ class LoginTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"connect_timeout=15, true", "options=-c statement_timeout=5s, true", "options=endpoint%3Dep-other, false", "sslmode, false",
-        "=x, false", "a b=x, false", "a&b=x, false", "'', false"})
+    @CsvSource({"connect_timeout=15, true", "options=-c search_path=projects, true", "options=endpoint%3Dep-other, false",
+        "options=-c a=b project=x, false", "sslmode, false", "=x, false", "a b=x, false", "a&b=x, false", "'', false"})
     void a_parameter_is_a_name_and_a_value(String text, boolean isParameter) {
         assertEquals(isParameter, Login.isParameter(text));
     }

@@ -2,8 +2,10 @@
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.time.Duration;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -48,5 +50,19 @@ class SecretTest {
     @ValueSource(strings = {"\n", "\r", "\u001b", "\0", "\u0085", "\u2028", "\u2029"})
     void no_line_of_a_log_can_be_forged_or_coloured(String character) {
         assertEquals("a b", Secret.oneLine("a" + character + "b"));
+    }
+
+    @Test
+    void a_text_of_any_length_takes_no_time() {
+        assertTimeoutPreemptively(Duration.ofMinutes(1), () -> Secret.redact("a".repeat(1_000_000)));
+    }
+
+    /** Wherever a long text is cut, half of a secret must not look harmless. */
+    @Test
+    void a_long_text_is_not_cut_inside_a_secret() {
+        for (int length = 0; length < 6_000; length += 3) {
+            String shown = Secret.redact("a" + " ".repeat(length) + "u:hidden@host");
+            assertFalse(shown.contains("hid"), shown);
+        }
     }
 }
