@@ -161,7 +161,7 @@ class CleanupBranchesTest extends InSandbox {
             404 | {}
             200 | {}
             """)
-    void only_the_next_list_tells_that_a_branch_is_gone(int status, String body) {
+    void only_the_next_list_shows_that_a_branch_was_deleted(int status, String body) {
         branches(APP + "-old");
         sandbox.fail("DELETE", "", 1, Fault.status(status, body, Map.of()));
         assertEquals(List.of(APP + "-old"), deleted(cleanUp()));
@@ -217,7 +217,7 @@ class CleanupBranchesTest extends InSandbox {
     }
 
     @Test
-    void it_gets_it_back_too_when_another_branch_takes_all_the_time() {
+    void a_branch_that_becomes_live_gets_it_back_when_the_time_is_over_too() {
         branches(APP + "-back", APP + "-gone");
         sandbox.when("PATCH", "/" + sandbox.neon().branch(APP + "-back").id + "$", () -> sandbox.aws().branches("back"));
         sandbox.fail("PATCH", "/" + sandbox.neon().branch(APP + "-gone").id + "$", -1, Fault.locked());
@@ -310,7 +310,7 @@ class CleanupBranchesTest extends InSandbox {
         }
     }
 
-    /** Returns the names of the branches that a run says it has deleted. */
+    /** Returns the names of the branches that a run reports as deleted. */
     private static List<String> deleted(Cli.Result result) {
         return Pattern.compile("(?m)^Deleted '(.*)' \\(br-[a-z0-9-]+\\)\\.$").matcher(result.out()).results()
                 .map(line -> line.group(1)).toList();

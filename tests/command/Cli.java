@@ -12,17 +12,17 @@ import java.util.Map;
 import java.util.Set;
 import java.util.stream.Stream;
 
-/** Runs neon-ci in this JVM, against a sandbox, as a build would: arguments in; exit code and output out. */
+/** Runs neon-ci in this JVM against a sandbox, as a build would. */
 final class Cli {
 
-    /** What a run left, with all it wrote to stdout and to stderr. */
+    /** The result of a run, with its whole output. */
     record Result(int exitCode, String out, String err) {
     }
 
-    /** The Neon branch of the build that the sandbox's environment is of. */
+    /** The Neon branch of the build in the sandbox's environment. */
     static final String BRANCH = SandboxAws.APP_ID + "-feature/login";
 
-    /** Masking rules of both kinds, as Neon takes them. */
+    /** Masking rules of both kinds, in Neon's form. */
     static final String RULES = """
             [{"database_name":"neondb","schema_name":"public","table_name":"users","column_name":"email",\
             "masking_function":"anon.fake_email()"},\
@@ -47,9 +47,9 @@ final class Cli {
     }
 
     /**
-     * Runs neon-ci with the environment of a build in the sandbox, and fails if anything it says holds a secret.
+     * Runs neon-ci with the environment of a build in the sandbox. Fails if its output contains a secret.
      *
-     * @param changes variables that differ from the sandbox's; an empty value stands for a variable that is set to nothing
+     * @param changes variables that differ from the sandbox's environment; they can be empty
      */
     static Result run(Sandbox sandbox, Map<String, String> changes, String... args) {
         sandbox.systemProperties().forEach(System::setProperty);
@@ -64,19 +64,19 @@ final class Cli {
         return result;
     }
 
-    /** Returns what to change for a run that gets the key from its environment, and so asks SSM for nothing. */
+    /** Returns the variables of a run that reads the key from its environment, and sends no request to SSM. */
     static Map<String, String> withKey(Sandbox sandbox) {
         return Map.of("NEON_API_KEY_PARAM", "", "NEON_API_KEY", sandbox.apiKey());
     }
 
-    /** Returns the two lines that the env file of a Neon branch holds. */
+    /** Returns the two lines of the env file for a Neon branch. */
     static String written(Sandbox sandbox, String neonBranch) {
         String direct = sandbox.neon().connectionString(neonBranch);
         String computeId = sandbox.neon().branch(neonBranch).computes.get(0).id();
         return "DATABASE_URL=\"" + direct.replace(computeId, computeId + "-pooler") + "\"\nDATABASE_URL_UNPOOLED=\"" + direct + "\"\n";
     }
 
-    /** Adds the build's branch as an anonymised one, as another run would have. */
+    /** Adds the build's branch as a masked one, as if another run had created it. */
     static SandboxMasking addMasked(Sandbox sandbox, String rules, boolean isWanted) {
         SandboxBranch branch = sandbox.neon().add(BRANCH);
         branch.masking = new SandboxMasking(sandbox.neon(), branch,
@@ -92,10 +92,10 @@ final class Cli {
         }
     }
 
-    /** Fails if a text holds a secret. The failure does not show which: its own report must not hold one either. */
+    /** Fails if a text contains a secret. The failure does not print it. */
     static void assertNoSecret(Set<String> secrets, String... texts) {
         for (String text : texts) {
-            assertFalse(secrets.stream().anyMatch(text::contains), "a secret stands in the output");
+            assertFalse(secrets.stream().anyMatch(text::contains), "the output contains a secret");
         }
     }
 }

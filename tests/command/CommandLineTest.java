@@ -35,7 +35,7 @@ class CommandLineTest extends InSandbox {
         assertEquals(List.of(), changes());
     }
 
-    /** No list of options has to be kept here: each option that the parser knows is tried. */
+    /** Tries every option that the parser knows, so a new one needs no row here. */
     @TestFactory
     Stream<DynamicTest> every_option_with_a_value_refuses_a_blank_an_api_key_and_another_option() {
         return COMMANDS.stream().flatMap(command -> options(command).filter(option -> option.arity().max() > 0)
@@ -53,7 +53,7 @@ class CommandLineTest extends InSandbox {
     }
 
     @TestFactory
-    Stream<DynamicTest> no_option_without_a_value_takes_one() {
+    Stream<DynamicTest> a_flag_with_a_value_is_refused() {
         return COMMANDS.stream().flatMap(command -> options(command).filter(option -> option.arity().max() == 0)
                 .map(option -> DynamicTest.dynamicTest(command + " " + option.longestName(),
                         () -> assertRefused(run(command, option.longestName() + "=" + sandbox.apiKey()), option.longestName()))));
@@ -172,7 +172,7 @@ class CommandLineTest extends InSandbox {
 
     @ParameterizedTest
     @CsvSource({"creat-branch, create-branch", "cleanup, cleanup-branches", "napi_0123456789ab, command"})
-    void an_unknown_command_is_refused_with_the_one_that_may_be_meant(String command, String words) {
+    void an_unknown_command_is_refused_with_the_known_ones(String command, String words) {
         assertRefused(run(command), words);
     }
 

@@ -367,7 +367,7 @@ class CreateBranchTest extends InSandbox {
     }
 
     @Test
-    void takes_the_key_from_the_environment_where_no_parameter_is_named() {
+    void reads_the_key_from_the_environment_if_no_parameter_is_named() {
         assertEquals(0, create(Map.of("NEON_API_KEY_PARAM", " ", "NEON_API_KEY", sandbox.apiKey())).exitCode());
         assertTrue(sandbox.exchanges().stream().noneMatch(exchange -> exchange.path().startsWith("/ssm")));
     }

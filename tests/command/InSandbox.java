@@ -12,13 +12,13 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.io.TempDir;
 
-/** What the tests of the commands are given: each a sandbox of its own, whose operations end at once, and a folder for an env file. */
+/** Gives each test of the commands its own sandbox, whose operations end at once, and a folder for an env file. */
 abstract class InSandbox {
 
     @TempDir
     Path folder;
 
-    /** The {@code .env} of the folder, which is not there yet. */
+    /** The {@code .env} in the folder, which does not exist yet. */
     Path envFile;
 
     final Sandbox sandbox = Sandbox.withoutPostgres();
@@ -38,7 +38,7 @@ abstract class InSandbox {
         return create(Map.of(), more);
     }
 
-    /** Runs create-branch for the env file, with variables that differ from those of a build in the sandbox. */
+    /** Runs create-branch with the env file, and with variables that differ from those of a build in the sandbox. */
     Cli.Result create(Map<String, String> changes, String... more) {
         return Cli.create(sandbox, changes, envFile, more);
     }
@@ -55,30 +55,30 @@ abstract class InSandbox {
         return Cli.run(sandbox, Map.of(), args);
     }
 
-    /** Puts a file of masking rules into the folder, and returns its path. */
+    /** Writes a file of masking rules to the folder. */
     Path rules() throws IOException {
         return Files.writeString(folder.resolve("rules.json"), Cli.RULES);
     }
 
-    /** Runs neon-ci in the folder, as a process of its own with this environment, and fails if anything it says holds a secret. */
+    /** Runs neon-ci in the folder as a separate process with this environment. Fails if its output contains a secret. */
     Shell.Result process(Map<String, String> environment, String... args) {
         Shell.Result result = Shell.run(folder, environment, Shell.java(args));
         Cli.assertNoSecret(sandbox.secrets(), result.out(), result.err());
         return result;
     }
 
-    /** Returns the requests to Neon so far whose method and path these regular expressions fit: the method whole, the path in a part. */
+    /** Returns the requests to Neon so far whose whole method and part of whose path match these regular expressions. */
     List<Exchange> requests(String method, String path) {
         return sandbox.exchanges().stream().filter(exchange -> exchange.path().startsWith("/api/") && exchange.method().matches(method)
                 && Pattern.compile(path).matcher(exchange.path()).find()).toList();
     }
 
-    /** Returns how Neon answered those requests. */
+    /** Returns the statuses of Neon's answers to those requests. */
     List<Integer> statuses(String method, String path) {
         return requests(method, path).stream().map(Exchange::status).toList();
     }
 
-    /** Returns the requests that may have changed something at Neon. */
+    /** Returns the requests to Neon that can change something. */
     List<Exchange> changes() {
         return requests("(?!GET$).*", "");
     }

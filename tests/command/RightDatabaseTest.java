@@ -16,7 +16,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** What is written is what the app will read, and is the database that is meant: production's for production, its own for all else. */
+/** What is written is what the app reads: production's connection strings for production, and its own for every other branch. */
 class RightDatabaseTest extends InSandbox {
 
     private static final String OLD = "A=1\n";

@@ -130,7 +130,7 @@ class BranchPlanTest {
             main --production-branch=origin/main | origin  | origin
             feature --production-branch=Main  |            |
             """)
-    void refuses_a_name_that_may_not_be_meant(String asked, String errorFromGit, String error) {
+    void refuses_a_name_that_is_probably_a_mistake(String asked, String errorFromGit, String error) {
         for (boolean isFromGit : new boolean[] {true, false}) {
             String words = isFromGit ? errorFromGit : error;
             Optional<String> actual = request(List.of(asked.split(" "))).error(isFromGit);

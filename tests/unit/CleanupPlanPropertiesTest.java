@@ -22,7 +22,7 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.quicktheories.QuickTheory;
 
-/** What holds for a clean-up of any project, whatever its branches are called. A failure is shrunk and printed with its seed. */
+/** Properties of the clean-up of any project, with hostile names. A failure is shrunk and printed with its seed. */
 class CleanupPlanPropertiesTest {
 
     private static final int TRIES = 2_000;
