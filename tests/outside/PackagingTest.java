@@ -27,7 +27,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** The ways to run neon-ci: from a checkout, a URL, an installed command, a jar, a copy in another repository; and the wrapper. */
+/** The ways to run neon-ci: from a checkout, a URL, an installed command, a copy in another repository; and the wrapper. */
 @Tag("slow")
 @TestInstance(TestInstance.Lifecycle.PER_CLASS)
 class PackagingTest {
@@ -98,45 +98,25 @@ class PackagingTest {
     void installs_as_a_command_from_a_checkout_where_there_is_no_jbang() throws IOException {
         Path user = Files.createDirectory(folder.resolve("user"));
         Map<String, String> environment = environment(user);
-        environment.put("PATH", pathWithout("jbang"));
-        Shell.Result installed = Shell.run(checkout, environment, "bash", "-ec",
-                Readme.quotedWith("app install \"$PWD") + "\n" + Readme.quotedWith("cp .ci/jbang"));
-        assertEquals(0, installed.exitCode(), installed.err());
-        assertTrue(Files.readString(user.resolve(".bashrc")).contains("export PATH=\"$HOME/.jbang/bin:$PATH\""));
         environment.put("PATH", user.resolve(".jbang/bin") + ":" + pathWithout("jbang"));
-        assertCreates(elsewhere, environment, "neon-ci");
-        assertUninstalls(environment, user);
+        assertInstalls(user, environment, Readme.quotedWith("app install \"$PWD") + "\n" + Readme.quotedWith("cp .ci/jbang"));
     }
 
     @Test
-    void installs_as_a_command_from_a_catalog_and_does_not_change_the_users_shell() throws IOException {
+    void installs_as_a_command_from_a_catalog() throws IOException {
         Path user = Files.createDirectory(folder.resolve("another-user"));
-        Files.writeString(user.resolve(".bashrc"), "# mine\n");
-        Map<String, String> environment = environment(user);
-        Shell.Result installed = run(elsewhere, environment, "bash", "-ec",
-                web.replaceCatalog(Readme.quotedWith("jbang trust add")));
-        assertEquals(0, installed.exitCode(), installed.err());
-        assertCreates(elsewhere, environment, "neon-ci");
-        assertEquals("# mine\n", Files.readString(user.resolve(".bashrc")));
-        assertFalse(Files.exists(user.resolve(".zshrc")));
-        assertUninstalls(environment, user);
+        assertInstalls(user, environment(user), web.replaceCatalog(Readme.quotedWith("jbang trust add")));
     }
 
-    private void assertUninstalls(Map<String, String> environment, Path user) {
+    private void assertInstalls(Path user, Map<String, String> environment, String script) throws IOException {
+        Shell.Result installed = run(checkout, environment, "bash", "-ec", script);
+        assertEquals(0, installed.exitCode(), installed.err());
+        assertCreates(elsewhere, environment, "neon-ci");
         Path command = user.resolve(".jbang/bin/neon-ci");
         assertTrue(Files.isExecutable(command));
         Shell.Result uninstalled = run(elsewhere, environment, "bash", "-ec", Readme.quotedWith("jbang app uninstall"));
         assertEquals(0, uninstalled.exitCode(), uninstalled.err());
         assertFalse(Files.exists(command));
-    }
-
-    @Test
-    void exports_to_a_jar_that_needs_only_java() throws IOException {
-        Path jar = elsewhere.resolve("neon-ci.jar");
-        Shell.Result exported = run(checkout, environment(home), "jbang", "export", "portable", "--force", "--output", jar.toString(),
-                "neon-ci.java");
-        assertEquals(0, exported.exitCode(), exported.err());
-        assertCreates(elsewhere, Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-jar", jar.toString());
     }
 
     @Test
