@@ -56,7 +56,7 @@ class ReadmeTest extends InSandbox {
         Map<String, String> changes = new HashMap<>(Map.of("NEON_API_KEY", sandbox.apiKey()));
         List.of("AWS_APP_ID", "AWS_BRANCH", "AWS_JOB_ID", "AWS_REGION", "NEON_PROJECT_ID", "NEON_API_KEY_PARAM")
                 .forEach(name -> changes.put(name, ""));
-        assertPrints(commands(Readme.block("console", "--dry-run")).get(1), changes);
+        assertPrints(Readme.block("bash", "--dry-run") + Readme.quotedWith("Would create "), changes);
     }
 
     /** Splits a block into its commands, each with its output. */
@@ -130,12 +130,12 @@ class ReadmeTest extends InSandbox {
                 "exec <<<'typed in'\n" + Readme.block("bash", "put-parameter"));
         assertEquals(0, result.exitCode(), result.err());
         List<String> calls = result.out().lines().toList();
-        assertEquals("ssm put-parameter --region eu-central-1 --type SecureString --name /neon/api-key --value [typed in] ", calls.get(0));
-        assertEquals(List.of("iam create-role", "amplify update-app", "iam put-role-policy"),
-                calls.stream().skip(1).map(call -> call.replaceFirst("^(\\S+ \\S+).*", "$1")).toList());
-        assertEquals("sts:AssumeRole", document(calls.get(1)).path("Statement").path(0).path("Action").asText());
-        List<String> granted = document(calls.get(3)).path("Statement").findValuesAsText("Action");
-        String resources = document(calls.get(3)).findValues("Resource").toString();
+        assertEquals(List.of("iam create-role", "amplify update-app", "iam put-role-policy", "ssm put-parameter"),
+                calls.stream().map(call -> call.replaceFirst("^(\\S+ \\S+).*", "$1")).toList());
+        assertEquals("ssm put-parameter --region eu-central-1 --type SecureString --name /neon/api-key --value [typed in] ", calls.get(3));
+        assertEquals("sts:AssumeRole", document(calls.get(0)).path("Statement").path(0).path("Action").asText());
+        List<String> granted = document(calls.get(2)).path("Statement").findValuesAsText("Action");
+        String resources = document(calls.get(2)).findValues("Resource").toString();
         assertEquals("[\"arn:aws:ssm:eu-central-1:123456789012:parameter/neon/api-key\", [\"arn:aws:amplify:eu-central-1:123456789012:apps/"
                 + "d1a2b3c4d5e6f7\",\"arn:aws:amplify:eu-central-1:123456789012:apps/d1a2b3c4d5e6f7/branches/*\"]]", resources);
 
