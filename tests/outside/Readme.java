@@ -6,8 +6,11 @@ import java.util.List;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
-/** The README as a reader takes it: its blocks to copy, its tables, and the buildspecs that it says how to make of amplify.yml. */
+/** The README's parts that tests run or compare: its blocks, tables, inline code, and buildspecs. */
 final class Readme {
+
+    /** How a repository that copied the folder runs neon-ci. */
+    static final String COMMAND = ".neon-ci/jbang .neon-ci/neon-ci.java";
 
     static final String TEXT = read("README.md");
 
@@ -16,18 +19,17 @@ final class Readme {
     private Readme() {
     }
 
-    /** Returns the blocks of a language, each with all its lines. */
+    /** Returns the blocks of a language. */
     static List<String> blocks(String language) {
         return BLOCK.matcher(TEXT).results().filter(block -> block.group(1).equals(language)).map(block -> block.group(2)).toList();
     }
 
-    /** Returns the first block of a language that has this text in it. */
+    /** Returns the first block of a language that contains this text. */
     static String block(String language, String text) {
-        return blocks(language).stream().filter(block -> block.contains(text)).findFirst()
-                .orElseThrow(() -> new IllegalStateException("no " + language + " block has " + text));
+        return first(blocks(language), text);
     }
 
-    /** Returns the rows of the tables under a heading, heads and lines left out, each as the texts of its cells. */
+    /** Returns the rows of the tables under a heading without their heads, each as its cells. */
     static List<List<String>> rows(String heading) {
         int begin = TEXT.indexOf("\n" + heading + "\n");
         int end = TEXT.indexOf("\n## ", begin + 1);
@@ -35,34 +37,39 @@ final class Readme {
                 .filter(row -> !row.startsWith("---")).skip(1).map(row -> List.of(row.split(" ?\\| ", -1))).toList();
     }
 
-    /** Returns the texts that stand in backticks. */
+    /** Returns the inline code of a text. */
     static List<String> quoted(String text) {
         return Pattern.compile("`([^`\n]+)`").matcher(text).results().map(code -> code.group(1)).toList();
     }
 
-    /** Returns amplify.yml without its backend, and with the frontend's phases of the README before those that stay. */
-    static String frontendOnly() {
-        String amplifyYml = read("amplify.yml");
-        return "version: 1\n" + block("yaml", "frontend:\n") + amplifyYml.substring(amplifyYml.indexOf("    postBuild:\n"));
+    /** Returns the README's first inline code that contains this text. */
+    static String quotedWith(String text) {
+        return first(quoted(TEXT), text);
     }
 
-    /** Returns the same in a monorepo, with the README's lines for that in the place of those that run neon-ci. */
+    private static String first(List<String> all, String text) {
+        return all.stream().filter(part -> part.contains(text)).findFirst()
+                .orElseThrow(() -> new IllegalStateException("the README has no " + text));
+    }
+
+    /** Returns the whole buildspec of an app without a backend. */
+    static String frontend() {
+        return block("yaml", "version: 1");
+    }
+
+    /** Returns that buildspec with other commands in place of the one that creates the branch: those of the README after this comment. */
+    static String frontendFor(String comment) {
+        Matcher commands = Pattern.compile("(?m)^# " + comment + ".*\n((?:- .*\n)+)").matcher(block("yaml", "# " + comment));
+        if (!commands.find()) {
+            throw new IllegalStateException("the README has no case " + comment);
+        }
+        return frontend().replaceFirst(" *- .*create-branch.*\n", Matcher.quoteReplacement(commands.group(1).indent(8)));
+    }
+
+    /** Returns that buildspec for an app in a folder of a monorepo. */
     static String monorepo() {
-        String lines = block("yaml", "jbang ../../neon-ci.java");
-        return "version: 1\napplications:\n  - appRoot: apps/web\n" + frontendOnly().replaceFirst("version: 1\n", "")
-                .replaceFirst("- .ci/jbang neon-ci.java create-branch.*", literal(lines, "- ../../.ci/jbang ../../neon-ci.java create-branch"))
-                .replaceFirst("- .ci/jbang neon-ci.java cleanup-branches.*", literal(lines, "- ../../.ci/jbang ../../neon-ci.java cleanup-branches"))
-                .replaceAll("(?m)^", "    ");
-    }
-
-    /** Returns the line of a text that begins like this. */
-    static String line(String text, String start) {
-        return text.lines().filter(line -> line.startsWith(start)).findFirst().orElseThrow();
-    }
-
-    /** Returns that line as the replacement of a pattern. */
-    static String literal(String text, String start) {
-        return Matcher.quoteReplacement(line(text, start));
+        return "version: 1\napplications:\n  - appRoot: apps/web\n"
+                + frontend().replace("version: 1\n", "").replace(COMMAND, quotedWith("../../.neon-ci/jbang")).indent(4);
     }
 
     private static String read(String file) {

@@ -1,4 +1,5 @@
 //SOURCES Npm.java
+//SOURCES Readme.java
 //SOURCES Rehearsal.java
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
@@ -14,7 +15,6 @@ import java.net.http.HttpResponse;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.sql.SQLException;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -26,9 +26,7 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/**
- * A real app, built as Amplify would: migrated by Prisma, built and started by Next.js, and asked over HTTP which database it answers from.
- */
+/** A real app, built as Amplify does: migrated by Prisma, built and started by Next.js. Its page shows which database it uses. */
 @Tag("slow")
 class RealAppTest {
 
@@ -39,7 +37,7 @@ class RealAppTest {
             "package.json", """
                     {"private": true, "scripts": {"build": "next build"}}
                     """,
-            // The packages lie in a folder above the app, where they serve every build.
+            // The packages are in a folder above the app, for all builds.
             "next.config.mjs", """
                     export default { turbopack: { root: new URL('..', import.meta.url).pathname } };
                     """,
@@ -57,8 +55,7 @@ class RealAppTest {
                       return <p>{`active customers: ${rows.map((row) => row.name).join(', ')}.`}</p>;
                     }
                     """,
-            // With the engine that is not fetched from a server of Prisma's own, and a schema for its table of what has been applied, since
-            // Prisma begins only in an empty one.
+            // Uses the engine that needs no download from Prisma, and its own schema, since Prisma starts only in an empty one.
             "prisma.config.mjs", """
                     import 'dotenv/config';
                     import { PrismaPg } from '@prisma/adapter-pg';
@@ -79,22 +76,6 @@ class RealAppTest {
                     alter table public.customers add column active boolean not null default true;
                     insert into public.customers (name) values ('Dogwood Deli');
                     """);
-
-    private static final String BUILDSPEC = """
-            version: 1
-            frontend:
-              phases:
-                preBuild:
-                  commands:
-                    - .ci/jbang neon-ci.java create-branch --production-branch main --unpooled-env-var DIRECT_URL
-                build:
-                  commands:
-                    - npx prisma migrate deploy
-                    - npm run build
-              cache:
-                paths:
-                  - .jbang/**/*
-            """;
 
     @TempDir
     static Path folder;
@@ -124,60 +105,30 @@ class RealAppTest {
 
     @Test
     void previews_use_their_branchs_database_and_production_uses_productions() throws Exception {
-        Rehearsal.Build preview = build(BUILDSPEC, "feature/login", Map.of());
-        assertTrue(preview.isDeployed(), preview.log());
+        Rehearsal.Build preview = build("feature/login");
         assertTrue(preview.log().contains("1_active"), preview.log());
         assertEquals("Alder Books, Birch Bikes, Cedar Cinema, Dogwood Deli", customers(preview.folder()));
         String production = sandbox.neon().connectionString("production");
-        assertEquals(List.of("id", "name"), columns(production), "production was not migrated");
+        assertEquals(List.of("id", "name"), columns(production), "a preview migrated production");
         assertEquals(List.of("id", "name", "active"), columns(sandbox.neon().connectionString(Cli.BRANCH)));
 
         SandboxPostgres.query(production, "insert into customers (name) values ('Elm Estates')");
-        Rehearsal.Build main = build(BUILDSPEC, "main", Map.of());
-        assertTrue(main.isDeployed(), main.log());
-        assertEquals("Alder Books, Birch Bikes, Cedar Cinema, Elm Estates, Dogwood Deli", customers(main.folder()));
+        assertEquals("Alder Books, Birch Bikes, Cedar Cinema, Elm Estates, Dogwood Deli", customers(build("main").folder()));
         assertEquals(List.of("id", "name", "active"), columns(production));
         assertFalse(sandbox.neon().hasBranch(SandboxAws.APP_ID + "-main"));
     }
 
-    @Test
-    void a_database_url_in_the_console_fails_a_previews_build() throws IOException {
-        assertFails(build(BUILDSPEC, "pr-1", Map.of("DATABASE_URL", sandbox.neon().connectionString("production"))), "pr-1",
-                "The variable DATABASE_URL is set to something else than this branch's connection string, and the app would read it instead"
-                        + " of the env file; remove it from the Amplify console's variables, or 'unset DATABASE_URL' before this command.");
+    /** Builds with the README's commands for Prisma. The packages are installed already. */
+    private static Rehearsal.Build build(String branch) throws IOException {
+        // Prisma looks for an engine that it does not use, and accepts any file.
+        Rehearsal.Build build = rehearsal.build(Readme.frontendFor("Prisma").replace("npm ci\n", "npm --version\n"), branch,
+                Map.of("NEXT_TELEMETRY_DISABLED", "1", "CHECKPOINT_DISABLE", "1", "PRISMA_QUERY_ENGINE_LIBRARY",
+                        folder.resolve("app/package.json").toString()));
+        assertTrue(build.isDeployed(), build.log());
+        return build;
     }
 
-    /** By a line as in https://docs.aws.amazon.com/amplify/latest/userguide/ssr-environment-variables.html, which stands before ours. */
-    @Test
-    void a_database_url_in_env_production_fails_a_previews_build() throws IOException {
-        String buildspec = BUILDSPEC.replace("- .ci/jbang ", """
-                - env | grep -e DATABASE_URL >> .env.production
-                        - unset DATABASE_URL
-                        - .ci/jbang\s""");
-        assertFails(build(buildspec, "pr-2", Map.of("DATABASE_URL", sandbox.neon().connectionString("production"))), "pr-2",
-                ".env.production sets DATABASE_URL, and Next.js and Vite read it instead of .env; name it with --env-file too, or remove"
-                        + " the entry.");
-    }
-
-    private static Rehearsal.Build build(String buildspec, String branch, Map<String, String> changes) throws IOException {
-        Map<String, String> all = new HashMap<>(changes);
-        // Prisma looks for an engine that it does not use, and takes any file for it.
-        all.putAll(Map.of("NEXT_TELEMETRY_DISABLED", "1", "CHECKPOINT_DISABLE", "1", "PRISMA_QUERY_ENGINE_LIBRARY",
-                folder.resolve("app/package.json").toString()));
-        return rehearsal.build(buildspec, branch, all);
-    }
-
-    /** The build ends there: no branch is made, nothing is written, migrated or built. */
-    private static void assertFails(Rehearsal.Build build, String branch, String sentence) {
-        assertFalse(build.isDeployed());
-        assertEquals("neon-ci: " + sentence, build.log().strip().lines().reduce((first, last) -> last).orElseThrow(), build.log());
-        assertFalse(build.log().contains("prisma"), build.log());
-        assertFalse(sandbox.neon().hasBranch(SandboxAws.APP_ID + "-" + branch));
-        assertFalse(Files.exists(build.folder().resolve(".env")));
-        assertFalse(Files.exists(build.folder().resolve(".next")));
-    }
-
-    /** Starts the app's production server, with nothing in its environment of what the build had, and returns what its page says. */
+    /** Starts the app's production server, without the build's environment, and returns the customers on its page. */
     private static String customers(Path place) throws Exception {
         ProcessBuilder builder = new ProcessBuilder("node", folder.resolve("node_modules/next/dist/bin/next").toString(), "start",
                 "-H", "127.0.0.1", "-p", "0").directory(place.toFile()).redirectErrorStream(true);

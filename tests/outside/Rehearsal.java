@@ -17,25 +17,31 @@ import java.util.stream.Stream;
 import org.yaml.snakeyaml.Yaml;
 
 /**
- * Runs a buildspec as Amplify does: the commands of all phases in one shell that is not root's, up to the first that fails, with no Java
- * and no JBang, in an empty home; the cache's paths are kept from one build to the next. What a build would fetch from the network is
- * handed to it by stand-ins, which write down that they were asked; so do those for the tools of the app itself.
+ * Runs a buildspec as Amplify does: all commands in one shell, not as root, until one fails; in an empty home without Java and JBang; with
+ * the cache's paths kept for the next build, which runs in another folder. Stand-ins replace downloads and the app's own tools, and record
+ * their calls.
  */
 final class Rehearsal {
 
-    /** What a build left: whether it got to its end, all it printed, what the stand-ins were asked, and the folder it ran in. */
     record Build(boolean isDeployed, String log, List<String> calls, Path folder) {
+
+        /** Returns the calls that download JBang or Java. */
+        List<String> downloads() {
+            return calls.stream().filter(call -> call.startsWith("curl ") || call.equals("a JDK")).toList();
+        }
     }
 
     private static final Path PROJECT = Path.of("").toAbsolutePath();
-    /** What a user copies into the repository. */
-    private static final List<String> COPY = List.of("neon-ci.java", "lib", ".ci/jbang");
 
-    /** All that Amplify's image has and the commands or the stand-ins need. */
+    /** The folder that users copy, by the place of its files in this repository. */
+    private static final Map<String, String> COPY = Map.of("neon-ci.java", ".neon-ci/neon-ci.java", "lib", ".neon-ci/lib",
+            ".ci/jbang", ".neon-ci/jbang");
+
+    /** The programs of Amplify's image that the commands or the stand-ins need. */
     private static final List<String> PROGRAMS = List.of("bash", "sh", "env", "cat", "cp", "ln", "ls", "mkdir", "mv", "rm", "touch",
             "dirname", "basename", "uname", "sed", "grep", "tar", "gzip", "git", "node", "id", "tr", "cut", "head");
 
-    /** JUnit warns of each link to the outside that it deletes, such as those to the tools. */
+    /** JUnit warns about each link that it deletes, such as those to the tools. */
     private static final Logger TEMPORARY_FOLDERS = Logger.getLogger("org.junit.jupiter.api.io");
 
     private final Path folder;
@@ -44,10 +50,9 @@ final class Rehearsal {
     private final Path calls;
     private final Path cache;
     private Path appFiles;
-    private List<String> copied = COPY;
     private int builds;
 
-    /** Prepares builds in this folder, which is given to a user who is not root. */
+    /** Prepares builds in this folder, whose owner becomes a user other than root. */
     Rehearsal(Path folder, Sandbox sandbox) throws IOException {
         TEMPORARY_FOLDERS.setLevel(Level.SEVERE);
         this.folder = folder;
@@ -63,27 +68,18 @@ final class Rehearsal {
         for (String recorded : List.of("nvm", "corepack", "npx", "npm")) {
             tool(recorded, "");
         }
-        // Like Next.js, which takes the env file along, and like Nuxt, which takes what is in the environment.
+        // Next.js copies the env file, Nuxt reads the environment.
         tool("pnpm", "[ \"$*\" != 'run build' ] || { mkdir -p .amplify-hosting && cp .env .amplify-hosting &&"
                 + " env > .amplify-hosting/baked; }");
+        // As JBang's own installer: the first command downloads a JDK of this version. The jar replaces the launcher.
         Files.writeString(tools.resolve("installer"), """
-                [ "$*" = version ] || exit 1
-                mkdir -p "$JBANG_DIR/bin" && cp "$TOOLS/jbang.jar" "$JBANG_DIR/bin" && cp "$TOOLS/launcher" "$JBANG_DIR/bin/jbang"
-                exec "$JBANG_DIR/bin/jbang" "$@"
+                [ "$* $JBANG_DOWNLOAD_VERSION" = 'version 0.132.1' ] || exit 1
+                mkdir -p "$JBANG_DIR/bin" "$JBANG_DIR/cache/jdks" && cp "$TOOLS/jbang.jar" "$JBANG_DIR/bin" && echo "a JDK" >> "$CALLS"
+                ln -s "$JDK" "$JBANG_DIR/cache/jdks/$JBANG_DEFAULT_JAVA_VERSION" && cp "$TOOLS/corepack" "$JBANG_DIR/bin/jbang"
                 """);
-        // Like JBang's own launcher: fetches the JDK that the variable names if there is none, and runs what the jar prints.
-        tool("launcher", """
-                jdk="$JBANG_DIR/cache/jdks/${JBANG_DEFAULT_JAVA_VERSION:-17}"
-                if [ ! -e "$jdk" ]; then echo "a JDK" >> "$CALLS"; mkdir -p "$JBANG_DIR/cache/jdks" && ln -s "$JDK" "$jdk"; fi
-                export JBANG_RUNTIME_SHELL=bash JBANG_STDIN_NOTTY=true JAVA_HOME="$jdk"
-                output=$("$jdk/bin/java" $JBANG_JAVA_OPTIONS -jar "$JBANG_DIR/bin/jbang.jar" "$@")
-                code=$?
-                [ $code -ne 255 ] || eval "exec $output"
-                [ -z "$output" ] || echo "$output"
-                exit $code""");
     }
 
-    /** Puts the files of this folder into every build from now on, and lets it use the real npm. */
+    /** Copies the files of this folder into every following build, which gets the real npm. */
     void useApp(Path files) throws IOException {
         appFiles = files;
         for (String program : List.of("npm", "npx")) {
@@ -92,33 +88,24 @@ final class Rehearsal {
         }
     }
 
-    /** Lets the repository have these files of the project's alone, from now on. */
-    void copyOnly(String... files) {
-        copied = List.of(files);
-    }
-
-    /** Starts with a cache in which there is nothing. */
     void emptyCache() throws IOException {
         Shell.delete(cache);
         Files.createDirectory(cache);
     }
 
     /**
-     * Builds a branch by a buildspec.
+     * Builds an Amplify branch.
      *
      * @param buildspec the text of an amplify.yml
-     * @param branch the Amplify branch
-     * @param changes variables that differ from those of a build in the sandbox
+     * @param changes variables that differ from the sandbox's
      */
     Build build(String buildspec, String branch, Map<String, String> changes) throws IOException {
         if (builds > 0) {
-            // Each build has a machine of its own: what still names the last one's folder finds nothing there.
+            // Each build has its own machine, so paths into the folder of the last one must not work.
             Files.move(folder.resolve("build-" + builds), folder.resolve("gone-" + builds));
         }
         Path root = Files.createDirectories(folder.resolve("build-" + ++builds));
-        for (String part : copied) {
-            Shell.copy(PROJECT.resolve(part), root.resolve(part));
-        }
+        COPY.forEach((from, to) -> Shell.copy(PROJECT.resolve(from), root.resolve(to)));
         Map<?, ?> spec = new Yaml().load(buildspec);
         Map<?, ?> app = spec.containsKey("applications") ? (Map<?, ?>) ((List<?>) spec.get("applications")).get(0) : spec;
         String appRoot = String.valueOf(app.containsKey("appRoot") ? app.get("appRoot") : ".");
@@ -130,7 +117,7 @@ final class Rehearsal {
 
         List<String> script = new ArrayList<>();
         for (String command : commands(app)) {
-            // Amplify says each command first, in quotes that the command's own can end: amplify-hosting issue 1337.
+            // Amplify prints each command first, in quotes that the command's own quotes can end: amplify-hosting issue 1337.
             for (String line : List.of("echo \"# Executing command: " + command + "\"", command)) {
                 Path file = Files.writeString(root.resolve("command-" + script.size()), line);
                 script.add(". '" + file + "' || exit");
@@ -148,6 +135,9 @@ final class Rehearsal {
         Shell.Result result = runAsUser(place, environment, root.resolve("build.sh"));
         String log = result.out() + result.err();
         Cli.assertNoSecret(sandbox.secrets(), log);
+        if (log.contains("\u001b")) {
+            throw new IllegalStateException("the log contains escape sequences: " + log);
+        }
         if (result.exitCode() == 0) {
             saveCache(app, place);
         }
@@ -158,20 +148,25 @@ final class Rehearsal {
         List<String> commands = new ArrayList<>();
         for (String half : List.of("backend", "frontend")) {
             for (String phase : List.of("preBuild", "build", "postBuild")) {
-                if (app.get(half) instanceof Map<?, ?> halves && halves.get("phases") instanceof Map<?, ?> phases
-                        && phases.get(phase) instanceof Map<?, ?> found) {
-                    ((List<?>) found.get("commands")).forEach(command -> commands.add((String) command));
-                }
+                commands.addAll(list(app, half, "phases", phase, "commands"));
             }
         }
         return commands;
     }
 
-    /** Keeps what the cache's paths name below the app's folder; of a path that leads elsewhere Amplify keeps nothing. */
+    /** Returns the list at this place of a buildspec, or an empty one. */
+    @SuppressWarnings("unchecked")
+    private static List<String> list(Map<?, ?> spec, String... keys) {
+        Object found = spec;
+        for (String key : keys) {
+            found = found instanceof Map<?, ?> map ? map.get(key) : null;
+        }
+        return found == null ? List.of() : (List<String>) found;
+    }
+
+    /** Keeps what the cache's paths match in the app's folder. Amplify ignores paths that lead elsewhere. */
     private void saveCache(Map<?, ?> app, Path place) throws IOException {
-        Object paths = app.get("frontend") instanceof Map<?, ?> frontend && frontend.get("cache") instanceof Map<?, ?> kept
-                ? kept.get("paths") : null;
-        for (Object path : paths == null ? List.of() : (List<?>) paths) {
+        for (String path : list(app, "frontend", "cache", "paths")) {
             PathMatcher matcher = FileSystems.getDefault().getPathMatcher("glob:" + path);
             try (Stream<Path> files = Files.walk(place)) {
                 for (Path file : files.filter(file -> matcher.matches(place.relativize(file)))
@@ -197,11 +192,11 @@ final class Rehearsal {
 
     private void tool(String name, String script) throws IOException {
         Path file = Files.writeString(tools.resolve(name), "#!/bin/bash\n"
-                + (name.equals("launcher") ? "" : "echo \"" + name + " $*\" >> \"$CALLS\"\n") + script + "\n");
+                + "echo \"" + name + " $*\" >> \"$CALLS\"\n" + script + "\n");
         file.toFile().setExecutable(true, false);
     }
 
-    /** Returns the jar of JBang, as {@code .ci/jbang} has fetched and checked it. */
+    /** Returns JBang's jar, as {@code .ci/jbang} has downloaded and verified it. */
     private static Path jbangJar() {
         Path jbangDir = Path.of(System.getenv().getOrDefault("JBANG_DIR", System.getProperty("user.home") + "/.jbang"));
         Shell.Result fetched = Shell.run(PROJECT, Map.of("HOME", System.getProperty("user.home"), "JBANG_DIR", jbangDir.toString(),
