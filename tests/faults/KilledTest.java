@@ -167,7 +167,7 @@ class KilledTest extends InSandbox {
     void a_second_file_that_cannot_be_written_keeps_the_first_as_it_was() throws IOException {
         Files.writeString(envFile, OLD);
         Cli.Result result = create("--env-file", folder + "/nowhere/.env");
-        assertRefused(new Shell.Result(result.exitCode(), result.out(), result.err()), "its folder is not there");
+        assertRefused(new Shell.Result(result.exitCode(), result.out(), result.err()), "its folder does not exist");
         assertEquals(OLD, Files.readString(envFile));
     }
 
@@ -176,7 +176,7 @@ class KilledTest extends InSandbox {
         Path app = Files.createDirectory(folder.resolve("app"));
         sandbox.when("POST", "/branches$", () -> app.toFile().delete());
         Cli.Result build = Cli.create(sandbox, app.resolve(".env"));
-        assertEquals("neon-ci: Could not write " + app + "/.env: its folder is not there; mend this, or name another file with"
+        assertEquals("neon-ci: Could not write " + app + "/.env: its folder does not exist; fix this, or name another file with"
                 + " --env-file.\n", build.err());
         assertEquals(1, build.exitCode());
 
@@ -199,7 +199,7 @@ class KilledTest extends InSandbox {
     }
 
     private void assertRefused(Shell.Result result, String reason) {
-        assertTrue(result.err().matches("neon-ci: Could not write \\S+: .*\\Q" + reason + "\\E; mend this, or name another file with"
+        assertTrue(result.err().matches("neon-ci: Could not write \\S+: .*\\Q" + reason + "\\E; fix this, or name another file with"
                 + " --env-file\\.\n"), result.err());
         assertEquals(1, result.exitCode());
         assertEquals("", result.out());

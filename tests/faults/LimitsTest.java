@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
@@ -123,7 +124,7 @@ class LimitsTest extends InSandbox {
             Path file = folder.resolve("env-" + round);
             Files.writeString(file, "A=1\n");
             var runs = Stream.of("ONE", "TWO", "THREE", "FOUR").map(key -> threads.submit(() -> {
-                new EnvFile(file).write(Map.of(key, new Secret("value")));
+                new EnvFile(file, new Deadline(Duration.ofMinutes(5)), line -> { }).write(Map.of(key, new Secret("value")));
                 return key;
             })).toList();
             for (var run : runs) {
