@@ -1,44 +1,85 @@
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.net.Authenticator;
+import java.net.ConnectException;
 import java.net.HttpURLConnection;
 import java.net.InetSocketAddress;
+import java.net.PasswordAuthentication;
 import java.net.Proxy;
 import java.net.URI;
+import java.net.URLDecoder;
 import java.net.UnknownHostException;
+import java.nio.charset.StandardCharsets;
 import java.security.GeneralSecurityException;
 import java.time.Duration;
 import java.util.List;
 import java.util.Locale;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import software.amazon.awssdk.http.SdkHttpClient;
 import software.amazon.awssdk.http.apache.ApacheHttpClient;
 import software.amazon.awssdk.http.apache.ProxyConfiguration;
 import software.amazon.awssdk.http.urlconnection.UrlConnectionHttpClient;
-import software.amazon.awssdk.utils.ProxyConfigProvider;
 
 /** The HTTP clients for both clouds, the proxy, and why there was no response. */
 final class Network {
+
+    static {
+        // Java reads these once. By default it refuses to send a password to a proxy, or sends a wrong one twenty times.
+        System.setProperty("jdk.http.auth.tunneling.disabledSchemes", "");
+        System.setProperty("http.maxRedirects", "2");
+    }
 
     /** The usual timeout of one request. */
     static final Duration REQUEST_TIMEOUT = Duration.ofSeconds(20);
     private static final Duration CONNECT_TIMEOUT = Duration.ofSeconds(10);
 
+    /** {@code http://user:password@host:port}, of which only the host is required. */
+    private static final Pattern PROXY =
+            Pattern.compile("(?i)(?:http://|(?!\\w+://))(?:([^:]*):?(.*)@)?(\\[[0-9a-f:.]+]|[^:/@\\[\\]\\s]+)(?::(\\d{1,5}))?/?");
+
+    /** An HTTP proxy; user and password are empty if HTTPS_PROXY has none. */
+    record ProxyServer(String host, int port, String user, String password) {
+
+        @Override
+        public String toString() {
+            return host + ":" + port;
+        }
+    }
+
+    /** Answers only the proxy. It is one object, because Java shares connections and logins only between requests with the same one. */
+    private static final Authenticator PROXY_LOGIN = new Authenticator() {
+        @Override
+        protected PasswordAuthentication getPasswordAuthentication() {
+            boolean isProxy = getRequestorType() == RequestorType.PROXY;
+            return parse(variable("HTTPS_PROXY")).filter(proxy -> isProxy && !proxy.user().isEmpty())
+                    .map(proxy -> new PasswordAuthentication(proxy.user(), proxy.password().toCharArray())).orElse(null);
+        }
+    };
+
     /** Returns the client for this method. Java's own starts fastest, but cannot send PATCH. */
-    static SdkHttpClient client(String method, URI address, Deadline deadline) {
-        return method.equals("PATCH")
-                ? ApacheHttpClient.builder().connectionTimeout(CONNECT_TIMEOUT).socketTimeout(deadline.timeout(REQUEST_TIMEOUT))
-                        .useIdleConnectionReaper(false)
-                        .proxyConfiguration(ProxyConfiguration.builder().scheme(address.getScheme()).build()).build()
-                : client(deadline);
+    static SdkHttpClient client(String method, URI address, Deadline deadline) throws IOException {
+        if (!method.equals("PATCH")) {
+            return client(deadline);
+        }
+        ProxyConfiguration.Builder configuration = ProxyConfiguration.builder().useEnvironmentVariableValues(false);
+        proxy(address).ifPresent(proxy -> configuration.endpoint(URI.create("http://" + proxy)).username(proxy.user())
+                .password(proxy.password()));
+        return ApacheHttpClient.builder().connectionTimeout(CONNECT_TIMEOUT).socketTimeout(deadline.timeout(REQUEST_TIMEOUT))
+                .useIdleConnectionReaper(false).proxyConfiguration(configuration.build()).build();
     }
 
     /** Returns the client that starts fastest. */
     static SdkHttpClient client(Deadline deadline) {
         return UrlConnectionHttpClient.create(address -> {
             try {
-                HttpURLConnection connection = (HttpURLConnection) address.toURL().openConnection(proxy(address));
+                Proxy proxy = proxy(address).map(used -> new Proxy(Proxy.Type.HTTP, new InetSocketAddress(used.host(), used.port())))
+                        .orElse(Proxy.NO_PROXY);
+                HttpURLConnection connection = (HttpURLConnection) address.toURL().openConnection(proxy);
+                connection.setAuthenticator(PROXY_LOGIN);
                 connection.setConnectTimeout((int) CONNECT_TIMEOUT.toMillis());
                 connection.setReadTimeout((int) deadline.timeout(REQUEST_TIMEOUT).toMillis());
                 return connection;
@@ -48,33 +89,69 @@ final class Network {
         });
     }
 
-    /** Returns the proxy that HTTPS_PROXY and NO_PROXY choose, in upper or lower case. */
-    private static Proxy proxy(URI address) {
-        ProxyConfigProvider proxy = ProxyConfigProvider.fromSystemEnvironmentSettings(true, true, address.getScheme());
-        if (proxy == null || proxy.host() == null
-                || proxy.nonProxyHosts().stream().anyMatch(address.getHost().toLowerCase(Locale.ROOT)::matches)) {
-            return Proxy.NO_PROXY;
+    /** Returns the proxy for an address; nothing if NO_PROXY contains it. Plain http is only for this machine. */
+    private static Optional<ProxyServer> proxy(URI address) throws ConnectException {
+        String value = variable("HTTPS_PROXY");
+        if (value.isEmpty() || !address.getScheme().equals("https") || isDirect(address.getHost(), variable("NO_PROXY"))) {
+            return Optional.empty();
         }
-        return new Proxy(Proxy.Type.HTTP, new InetSocketAddress(proxy.host(), proxy.port()));
+        Optional<ProxyServer> proxy = parse(value);
+        if (proxy.isEmpty()) {
+            throw new ConnectException("HTTPS_PROXY is not the address of an HTTP proxy");
+        }
+        return proxy;
+    }
+
+    static Optional<ProxyServer> parse(String value) {
+        Matcher parts = PROXY.matcher(value);
+        int port = !parts.matches() ? 0 : parts.group(4) == null ? 80 : Integer.parseInt(parts.group(4));
+        return port < 1 || port > 65_535 ? Optional.empty()
+                : Optional.of(new ProxyServer(parts.group(3), port, decode(parts.group(1)), decode(parts.group(2))));
+    }
+
+    private static String decode(String part) {
+        try {
+            return part == null ? "" : URLDecoder.decode(part.replace("+", "%2B"), StandardCharsets.UTF_8);
+        } catch (IllegalArgumentException e) {
+            return part; // It is not encoded.
+        }
+    }
+
+    /** Reads NO_PROXY as curl does: each entry is a host with all its subdomains, and a single * is every host. */
+    static boolean isDirect(String host, String noProxy) {
+        String name = "." + host.toLowerCase(Locale.ROOT);
+        return noProxy.strip().equals("*") || Stream.of(noProxy.toLowerCase(Locale.ROOT).split("[,\\s]+"))
+                .map(entry -> entry.replaceFirst("^\\.", "").replaceFirst("\\.$", ""))
+                .anyMatch(entry -> !entry.isEmpty() && name.endsWith("." + entry));
+    }
+
+    /** Returns a variable in lower or upper case; the empty string if it is not set. */
+    private static String variable(String name) {
+        return Stream.of(name.toLowerCase(Locale.ROOT), name).map(System::getenv).filter(value -> value != null && !value.isBlank())
+                .findFirst().orElse("").strip();
     }
 
     /** Returns whether a request that got no response for this reason may get one later. */
     static boolean isRetryable(String reason) {
-        return Advice.of(Advice.NO_RESPONSE, reason).equals(Advice.RUN_LATER);
+        return Advice.of(Advice.NO_RESPONSE, reason).endsWith("run again later");
     }
 
     /** Returns why there was no response; nothing if the network is not the reason. */
     static Optional<String> reason(Throwable e, URI address) {
-        String proxy = proxy(address).address() instanceof InetSocketAddress used
-                ? " through the proxy " + used.getHostString() + ":" + used.getPort() : "";
-        return reason(e).map(reason -> reason + proxy);
+        try {
+            String proxy = proxy(address).map(used -> " through the proxy " + used).orElse("");
+            return reason(e).map(reason -> reason + proxy);
+        } catch (ConnectException invalidProxy) {
+            return Optional.of(invalidProxy.getMessage());
+        }
     }
 
     private static Optional<String> reason(Throwable e) {
         List<Throwable> causes = Stream.iterate(e, Objects::nonNull, Throwable::getCause).toList();
         Throwable root = causes.get(causes.size() - 1);
         if (root instanceof UnknownHostException) {
-            return Optional.of("unknown host");
+            // Some clients append the system's error.
+            return Optional.of("unknown host " + Secret.redact(String.valueOf(root.getMessage())).replaceFirst("[:\\s].*", ""));
         }
         // The SDK and Java have several exceptions for it.
         if (causes.stream().anyMatch(cause -> cause.getClass().getSimpleName().contains("Timeout"))) {

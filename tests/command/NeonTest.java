@@ -3,6 +3,8 @@
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.time.Duration;
+import java.time.Instant;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
@@ -86,6 +88,22 @@ class NeonTest extends InSandbox {
                 "Too many requests to Neon (429). Retrying in 2.x s."),
                 result.err().lines().map(line -> line.replaceAll("\\.\\d s", ".x s")).sorted().toList());
         assertEquals(0, result.exitCode());
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {-4, 4})
+    void expiries_count_from_neons_clock(int days) {
+        sandbox.neon().clockSkew(Duration.ofDays(days));
+        sandbox.neon().add(SandboxAws.APP_ID + "-gone");
+        assertEquals(0, create("--expires-in", "1d").exitCode());
+        assertEquals(0, cleanUp("--grace", "3d").exitCode());
+        for (String expected : List.of("feature/login 1", "gone 3")) {
+            Instant expiresAt = sandbox.neon().branch(SandboxAws.APP_ID + "-" + expected.replaceFirst(" .*", "")).expiresAt;
+            Duration late = Duration.between(expiresAt, Instant.now().plus(Duration.ofDays(days + Long.parseLong(expected.split(" ")[1]))));
+            assertTrue(late.abs().toMinutes() < 2, expiresAt::toString);
+        }
+        sandbox.neon().branch(Cli.BRANCH).expiresAt(sandbox.neon().clock.instant().minusSeconds(5));
+        assertTrue(create().err().contains("' expired on "));
     }
 
     @Test

@@ -7,6 +7,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.fasterxml.jackson.databind.node.TextNode;
 import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.StringWriter;
 import java.net.HttpURLConnection;
 import java.net.URI;
 import java.net.URL;
@@ -20,6 +22,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
+import java.util.concurrent.CompletionException;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Tag;
@@ -27,6 +30,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
+import picocli.CommandLine;
 
 /** Secrets are written to the env file, and nowhere else. */
 class SecretsTest extends InSandbox {
@@ -103,6 +107,18 @@ class SecretsTest extends InSandbox {
             assertTrue(result.err().contains("do ***"), "the status is printed");
             assertFalse((result.out() + result.err()).matches("(?s).*(p@h|all is well).*"), "a connection string is printed");
         }
+    }
+
+    /** The messages of an exception that is a bug can hold anything. */
+    @Test
+    void a_bug_prints_classes_and_frames_without_messages() throws Exception {
+        StringWriter err = new StringWriter();
+        CommandLine command = NeonCi.commandLine(Map.of()).setErr(new PrintWriter(err, true));
+        Exception bug = new IllegalStateException("secret", new CompletionException("secret", new StackOverflowError("secret")));
+        assertEquals(1, command.getExecutionExceptionHandler().handleExecutionException(bug, command, null));
+        assertTrue(err.toString().matches("(?s)neon-ci: Unexpected error[^\n]*\njava\\.lang\\.IllegalStateException\n\tat SecretsTest\\..*"
+                + "\njava\\.util\\.concurrent\\.CompletionException\n\tat .*\njava\\.lang\\.StackOverflowError\n\tat .*"), err.toString());
+        assertFalse(err.toString().contains("secret"));
     }
 
     @ParameterizedTest

@@ -9,9 +9,9 @@ import java.io.IOException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
-import java.net.URI;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.Base64;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -28,7 +28,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Networks that companies have, with certificates and proxies of their own: each run in a process, whose environment names the proxy. */
+/** Networks with their own certificates and proxies: each run in a process with the proxy in its environment. */
 @Tag("slow")
 class NetworkTest extends InSandbox {
 
@@ -37,9 +37,12 @@ class NetworkTest extends InSandbox {
     /** What the proxy was asked to connect to. */
     private final List<String> connects = new CopyOnWriteArrayList<>();
 
-    /** The ways in to Neon, SSM and Amplify. */
+    /** HTTPS servers for Neon, SSM and Amplify. */
     private final List<ServerSocket> https = new ArrayList<>();
     private ServerSocket proxy;
+
+    /** The user and password that the proxy demands; empty for none. */
+    private String requiredLogin = "";
 
     @BeforeEach
     void start() throws Exception {
@@ -64,7 +67,7 @@ class NetworkTest extends InSandbox {
 
     @ParameterizedTest
     @ValueSource(strings = {"NEON", "AWS"})
-    void a_certificate_that_is_not_trusted_is_said_and_not_asked_again(String cloud) {
+    void an_untrusted_certificate_is_named_and_not_retried(String cloud) {
         Map<String, String> environment = secure(cloud.equals("NEON"));
         Shell.Result result = process(environment, "create-branch", "--verbose");
         String reason = "its certificate is not trusted: unable to find valid certification path to requested target";
@@ -73,7 +76,7 @@ class NetworkTest extends InSandbox {
                 : "Could not read SSM parameter /neon/api-key in region eu-central-1: no answer from AWS")
                 + " (" + reason + "); let Java trust your network's certificate authority with"
                 + " JAVA_TOOL_OPTIONS=-Djavax.net.ssl.trustStore=FILE.\n"), result.err());
-        // One line for the request, unless it was made again.
+        // One line for the request, and more for retries.
         assertEquals(cloud.equals("NEON") ? 2 : 1, result.err().lines()
                 .filter(line -> !line.contains(" 200 ") && !line.startsWith("ssm:")).count(), result.err());
         assertEquals(1, result.exitCode());
@@ -89,63 +92,85 @@ class NetworkTest extends InSandbox {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"HTTPS_PROXY", "https_proxy"})
-    void both_clouds_are_reached_by_way_of_the_proxy(String variable) throws IOException {
+    @CsvSource({"HTTPS_PROXY,http://", "https_proxy,''", "HTTPS_PROXY,http://us%20er:p%40ss%25@", "HTTPS_PROXY,us er:p@ss%@"})
+    void both_clouds_are_reached_through_the_proxy(String variable, String start) throws IOException {
+        sandbox.neon().add(SandboxAws.APP_ID + "-gone");
+        requiredLogin = start.contains("@") ? "us er:p@ss%" : "";
         Map<String, String> environment = trusting();
-        environment.put(variable, proxy(200));
-        Shell.Result result = process(environment, "cleanup-branches");
+        environment.put(variable, start + proxy(200) + (start.isEmpty() ? "" : "/"));
+        Shell.Result result = process(environment, "cleanup-branches", "--grace", "3d");
         assertEquals(0, result.exitCode(), result.err());
         assertEquals(https.stream().map(server -> "localhost:" + server.getLocalPort()).collect(Collectors.toSet()), Set.copyOf(connects));
+        assertTrue(sandbox.exchanges().stream().noneMatch(exchange -> exchange.requestHeaders().containsKey("proxy-authorization")));
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"NO_PROXY", "no_proxy"})
-    void a_host_that_needs_no_proxy_is_reached_without(String variable) throws IOException {
+    @CsvSource({"NO_PROXY,'(x,[ , LocalHost'", "no_proxy,*", "NO_PROXY,.localhost"})
+    void a_host_of_no_proxy_is_reached_directly(String variable, String value) throws IOException {
+        sandbox.neon().add(SandboxAws.APP_ID + "-gone");
         Map<String, String> environment = trusting();
         environment.put("HTTPS_PROXY", proxy(403));
-        environment.put(variable, "example.com,localhost");
-        Shell.Result result = process(environment, "cleanup-branches");
+        environment.put(variable, value);
+        Shell.Result result = process(environment, "cleanup-branches", "--grace", "3d");
         assertEquals(0, result.exitCode(), result.err());
         assertEquals(List.of(), connects);
     }
 
     @ParameterizedTest
-    @CsvSource({"NEON,403", "NEON,407", "AWS,403", "AWS,407"})
-    void a_proxy_that_refuses_is_named_and_not_asked_again(String cloud, int status) throws IOException {
+    @CsvSource({"NEON,403,1", "NEON,407,2", "AWS,403,1", "AWS,407,2"})
+    void a_proxy_that_refuses_is_named_and_not_retried(String cloud, int status, int attempts) throws IOException {
         Map<String, String> environment = secure(cloud.equals("NEON"));
         String address = proxy(status);
-        environment.put("HTTPS_PROXY", address.replace("://", "://user:secret@"));
+        environment.put("HTTPS_PROXY", "http://user:secret@" + address);
         Shell.Result result = process(environment, "create-branch");
-        assertTrue(result.err().endsWith("HTTP/1.1 " + status + " Status\" through the proxy " + URI.create(address).getAuthority()
-                + "); allow the host in the proxy, or add it to NO_PROXY.\n"), result.err());
+        assertTrue(result.err().endsWith("HTTP/1.1 " + status + " Status\" through the proxy " + address + "); " + (status == 403
+                ? "allow the host in the proxy, or add it to NO_PROXY.\n"
+                : "set HTTPS_PROXY to http://USER:PASSWORD@HOST:PORT with the proxy's user and password.\n")), result.err());
         assertEquals(1, result.err().lines().count(), result.err());
         assertFalse(result.err().contains("secret"));
-        assertEquals(1, connects.size());
+        assertEquals(attempts, connects.size());
+    }
+
+    @ParameterizedTest
+    @ValueSource(booleans = {true, false})
+    void a_proxy_that_is_not_supported_ends_in_one_sentence(boolean isNeon) {
+        Map<String, String> environment = secure(isNeon);
+        environment.put("HTTPS_PROXY", "socks5://user:secret@127.0.0.1:1080");
+        Shell.Result result = process(environment, "create-branch");
+        assertTrue(result.err().matches("neon-ci: Could not [^\n]* \\(HTTPS_PROXY is not the address of an HTTP proxy\\); set it to one such"
+                + " as http://proxy\\.example:8080\\.\n"), result.err());
     }
 
     @Test
-    void a_proxy_that_is_not_there_is_named() throws IOException {
+    void a_proxy_without_an_answer_is_named() throws IOException {
         String address = proxy(403);
         proxy.close();
         Map<String, String> environment = secure(true);
         environment.put("HTTPS_PROXY", address);
-        Shell.Result result = process(environment, "create-branch", "--wait", "2s");
-        assertTrue(result.err().endsWith(" (Connection refused through the proxy " + URI.create(address).getAuthority()
-                + "); run again later.\n"), result.err());
+        String refused = process(environment, "create-branch", "--wait", "6s").err();
+        assertTrue(refused.endsWith(" (Connection refused through the proxy " + address + "); run again later.\n"), refused);
+        environment.put("HTTPS_PROXY", "nowhere.invalid");
+        String unknown = process(environment, "create-branch", "--wait", "6s").err();
+        assertTrue(unknown.endsWith(" (unknown host nowhere.invalid through the proxy nowhere.invalid:80); check that this machine is"
+                + " online, or run again later.\n"), unknown);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"NEON_API_HOST", "AWS_ENDPOINT_URL_SSM"})
+    void an_unknown_host_is_named(String variable) {
+        Map<String, String> environment = sandbox.environment(Map.of(variable, "https://nowhere.invalid"));
+        String err = process(environment, "create-branch", "--wait", "30s").err();
+        assertTrue(err.endsWith(" (unknown host nowhere.invalid); check that this machine is online, or run again later.\n"), err);
     }
 
     @Test
-    void no_answer_is_never_without_its_reason() {
-        Map<String, String> environment = sandbox.environment(Map.of("AWS_ENDPOINT_URL_SSM", "https://nowhere.invalid"));
-        String unknown = process(environment, "create-branch", "--wait", "30s").err();
-        assertTrue(unknown.endsWith("no answer from AWS (unknown host); run again later.\n"), unknown);
-        environment.put("AWS_ENDPOINT_URL_SSM", sandbox.address() + "/ssm");
+    void a_timeout_is_named() {
         sandbox.fail("POST", "/ssm", -1, Fault.hangBefore());
-        String err = process(environment, "create-branch", "--wait", "2s").err();
+        String err = process(sandbox.environment(), "create-branch", "--wait", "6s").err();
         assertTrue(err.endsWith("no answer from AWS (timed out); run again later.\n"), err);
     }
 
-    /** Returns the environment in which one cloud, or all, have the certificate. */
+    /** Returns an environment in which Neon or SSM has the certificate. */
     private Map<String, String> secure(boolean isNeon) {
         return sandbox.environment(isNeon ? Map.of("NEON_API_HOST", address(0) + "/api/v2")
                 : Map.of("AWS_ENDPOINT_URL_SSM", address(1) + "/ssm"));
@@ -163,7 +188,7 @@ class NetworkTest extends InSandbox {
         return "https://localhost:" + https.get(way).getLocalPort();
     }
 
-    /** Starts a proxy that answers so to all who want to connect somewhere, and returns its address. */
+    /** Starts a proxy that answers each CONNECT with this status, and returns its host and port. */
     private String proxy(int status) throws IOException {
         proxy = new ServerSocket(0, 50, InetAddress.getLoopbackAddress());
         serve(proxy, client -> {
@@ -173,15 +198,19 @@ class NetworkTest extends InSandbox {
             }
             String target = head.toString().split(" ")[1];
             connects.add(target);
-            client.getOutputStream().write(("HTTP/1.1 " + status + " Status\r\n\r\n").getBytes(StandardCharsets.ISO_8859_1));
-            if (status == 200) {
+            String login = "Basic " + Base64.getEncoder().encodeToString(requiredLogin.getBytes(StandardCharsets.UTF_8));
+            int answer = !requiredLogin.isEmpty() && !head.toString().contains(login) ? 407 : status;
+            String challenge = "Proxy-Authenticate: Basic realm=\"proxy\"\r\nConnection: close\r\nContent-Length: 0\r\n";
+            client.getOutputStream().write(("HTTP/1.1 " + answer + " Status\r\n" + (answer == 407 ? challenge : "") + "\r\n")
+                    .getBytes(StandardCharsets.UTF_8));
+            if (answer == 200) {
                 relay(client, Integer.parseInt(target.replaceFirst(".*:", "")));
             }
         });
-        return "http://127.0.0.1:" + proxy.getLocalPort();
+        return "127.0.0.1:" + proxy.getLocalPort();
     }
 
-    /** What is done with a connection before it is closed. */
+    /** Uses a connection before it is closed. */
     private interface Conversation {
         void with(Socket client) throws IOException;
     }

@@ -1,4 +1,5 @@
 import java.security.SecureRandom;
+import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.Base64;
@@ -29,6 +30,7 @@ final class SandboxNeon {
     final Map<String, SandboxOperation> operations = new LinkedHashMap<>();
 
     final Instant startedAt = SandboxBranch.now();
+    Clock clock = Clock.systemUTC();
     int maximumPageSize = 10_000;
     boolean nextOnLastPage = false;
     int branchesLimit = 5_000;
@@ -134,7 +136,7 @@ final class SandboxNeon {
     /** Lets this much time pass for all branches: they are so much older, and those that expire within it are gone. */
     synchronized void passTime(Duration time) {
         branches().forEach(branch -> branch.age(time));
-        branches().stream().filter(branch -> branch.expiresAt != null && !branch.expiresAt.isAfter(Instant.now())).forEach(this::drop);
+        branches().stream().filter(branch -> branch.expiresAt != null && !branch.expiresAt.isAfter(clock.instant())).forEach(this::drop);
     }
 
     /** Returns the direct connection string of a branch, given by its name or id, for its first role and database. */
@@ -182,6 +184,11 @@ final class SandboxNeon {
     /** Gives at most this many branches in a page, whatever is asked for. */
     synchronized void maximumPageSize(int size) {
         maximumPageSize = size;
+    }
+
+    /** Lets Neon's clock be ahead of this machine's by this much, or behind it. */
+    synchronized void clockSkew(Duration skew) {
+        clock = Clock.offset(Clock.systemUTC(), skew);
     }
 
     /** Sends a next cursor with the last page too: it leads to an empty page that has the same cursor again. */

@@ -4,6 +4,8 @@ import java.net.URLDecoder;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.time.Instant;
+import java.time.ZoneOffset;
+import java.time.format.DateTimeFormatter;
 import java.time.format.DateTimeParseException;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -59,12 +61,12 @@ final class SandboxNeonApi {
     SandboxHttp.Answer answer(SandboxHttp.Request request, String path) {
         synchronized (neon) {
             try {
-                return route(request, path);
+                return dated(route(request, path));
             } catch (Refusal refusal) {
                 String requestId = request.headers().getOrDefault("x-request-id", UUID.randomUUID().toString());
                 SandboxHttp.Answer answer = SandboxHttp.Answer.json(refusal.status,
                         SandboxNeonJson.error(requestId, refusal.code, refusal.getMessage()).toString());
-                return refusal.status == 429 ? new SandboxHttp.Answer(429, answer.body(), retryAfter(answer.headers())) : answer;
+                return dated(refusal.status == 429 ? new SandboxHttp.Answer(429, answer.body(), retryAfter(answer.headers())) : answer);
             }
         }
     }
@@ -492,13 +494,13 @@ final class SandboxNeonApi {
     }
 
     /** Reads a time of expiration; null where the field is missing or null. */
-    private static Instant expiration(JsonNode node) {
+    private Instant expiration(JsonNode node) {
         if (node.isMissingNode() || node.isNull()) {
             return null;
         }
         try {
             Instant expiresAt = Instant.parse(node.asText());
-            if (expiresAt.isBefore(Instant.now()) || expiresAt.isAfter(Instant.now().plus(LONGEST_EXPIRATION))) {
+            if (expiresAt.isBefore(neon.clock.instant()) || expiresAt.isAfter(neon.clock.instant().plus(LONGEST_EXPIRATION))) {
                 throw new Refusal(400, "expires_at must be in the future and at most 30 days ahead");
             }
             return expiresAt;
@@ -563,6 +565,12 @@ final class SandboxNeonApi {
         times.removeIf(time -> now - time > window.toNanos());
         times.add(now);
         return times.size() > limit;
+    }
+
+    private SandboxHttp.Answer dated(SandboxHttp.Answer answer) {
+        Map<String, String> headers = new LinkedHashMap<>(answer.headers());
+        headers.put("Date", DateTimeFormatter.RFC_1123_DATE_TIME.format(neon.clock.instant().atOffset(ZoneOffset.UTC)));
+        return new SandboxHttp.Answer(answer.status(), answer.body(), headers);
     }
 
     private static Map<String, String> retryAfter(Map<String, String> headers) {

@@ -1,0 +1,51 @@
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** How HTTPS_PROXY and NO_PROXY are read. */
+class ProxyTest {
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
+            example.com      | www.example.com      | true
+            .example.com     | example.com          | true
+            a, Example.COM.  | www.a.example.com    | true
+            a b c            | b                    | true
+            127.0.0.1        | 127.0.0.1            | true
+            *                | example.com          | true
+            xample.com       | example.com          | false
+            example.com      | example.com.evil.net | false
+            *.example.com    | www.example.com      | false
+            example.c.m      | example.com          | false
+            ex.*             | example.com          | false
+            , ,.             | example.com          | false
+            ``               | example.com          | false
+            """)
+    void no_proxy_is_read_as_curl_reads_it(String noProxy, String host, boolean isDirect) {
+        assertEquals(isDirect, Network.isDirect(host, noProxy));
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
+            http://proxy.example:8080          | proxy.example:8080 user='' password=''
+            HTTP://proxy.example:8080/         | proxy.example:8080 user='' password=''
+            proxy                              | proxy:80 user='' password=''
+            http://[::1]:3128                  | [::1]:3128 user='' password=''
+            http://us%20er:p%40s:s@proxy:65535 | proxy:65535 user='us er' password='p@s:s'
+            user:100%+/@1@proxy                | proxy:80 user='user' password='100%+/@1'
+            user@proxy:1                       | proxy:1 user='user' password=''
+            socks5://user:secret@proxy:1080    | refused
+            https://proxy:443                  | refused
+            proxy:0                            | refused
+            proxy:65536                        | refused
+            http://user:secret@proxy:port      | refused
+            http://                            | refused
+            http://[::1                        | refused
+            http://proxy/path                  | refused
+            """)
+    void https_proxy_is_an_http_proxy_with_or_without_a_login(String value, String expected) {
+        assertEquals(expected, Network.parse(value)
+                .map(proxy -> proxy + " user='" + proxy.user() + "' password='" + proxy.password() + "'").orElse("refused"));
+    }
+}
