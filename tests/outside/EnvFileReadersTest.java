@@ -31,6 +31,7 @@ import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.TestFactory;
 import org.junit.jupiter.api.io.TempDir;
+import software.amazon.awssdk.utils.http.SdkHttpUtils;
 
 /**
  * What {@code create-branch} writes is read back the same by the tools that read env files, whatever the file was before and whatever the
@@ -167,7 +168,7 @@ class EnvFileReadersTest {
         Exchange answer = sandbox.exchanges().stream().filter(exchange -> String.valueOf(pooled).equals(exchange.query().get("pooled")))
                 .findFirst().orElseThrow();
         return Cli.JSON.readTree(answer.responseBody()).path("uri").asText()
-                .replace(RAW_PASSWORD, SandboxHttp.encode(RAW_PASSWORD));
+                .replace(RAW_PASSWORD, SdkHttpUtils.urlEncode(RAW_PASSWORD));
     }
 
     @TestFactory
