@@ -1,6 +1,6 @@
 ///usr/bin/env jbang "$0" "$@" ; exit $?
 //JAVA 17+
-//DESCRIPTION Try neon-ci against stand-ins for Neon and AWS with a real PostgreSQL on this machine
+//DESCRIPTION Try neon-ci with stand-ins for Neon and AWS and a real PostgreSQL on this machine
 //RUNTIME_OPTIONS -XX:+UseSerialGC
 //MAIN NeonCiSandbox
 //SOURCES ../neon-ci.java
@@ -8,6 +8,7 @@
 
 import java.io.IOException;
 import java.io.PrintWriter;
+import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.sql.SQLException;
@@ -16,70 +17,54 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 
-/**
- * The sandbox as a program, for someone who has no Neon project and no AWS account: it tells the story of a branch, runs one command, or
- * stays up for commands from another terminal. The commands it runs are neon-ci's own.
- */
+/** The sandbox as a program, to try neon-ci without a Neon project and an AWS account. It runs neon-ci's own commands. */
 class NeonCiSandbox {
 
     private static final String USAGE = """
-            Usage: .ci/jbang sandbox                           see a branch come and go
-                   .ci/jbang sandbox create-branch [...]       run this command there; without --env-file it writes .env.sandbox
-                   .ci/jbang sandbox cleanup-branches [...]    run this command there
-                   .ci/jbang sandbox serve                     keep the sandbox up, for commands from another terminal""";
+            Usage: .ci/jbang sandbox                          show a Neon branch from its first build to its deletion
+                   .ci/jbang sandbox create-branch ...        run this command; without --env-file it writes .env.sandbox
+                   .ci/jbang sandbox cleanup-branches ...     run this command
+                   .ci/jbang sandbox serve                    keep the sandbox running for commands from another terminal""";
 
-    /** What can be done from another terminal that has the variables of the sandbox. The pull request is one from feature/login. */
     private static final String SERVED = """
 
-            Then, for instance, as in builds of feature/login and main:
+            Then build feature/login and main, and list what a clean-up would delete:
               .ci/jbang neon-ci.java create-branch --production-branch main
               AWS_BRANCH=main .ci/jbang neon-ci.java create-branch --production-branch main
               .ci/jbang neon-ci.java cleanup-branches --dry-run
-            Open a pull request, whose preview is the Amplify branch pr-1:
-              aws amplify create-branch --region "$AWS_REGION" --app-id "$AWS_APP_ID" --branch-name pr-1 --stage PULL_REQUEST
-              AWS_BRANCH=pr-1 .ci/jbang neon-ci.java create-branch --production-branch main
-            Delete an Amplify branch:
-              aws amplify delete-branch --region "$AWS_REGION" --app-id "$AWS_APP_ID" --branch-name feature/login
-              AWS_BRANCH=main .ci/jbang neon-ci.java cleanup-branches
-            Open and delete without the aws command:
+            Open a pull request in Amplify and build its preview:
               curl -fsS -o /dev/null "$AWS_ENDPOINT_URL_AMPLIFY/apps/$AWS_APP_ID/branches" -d '{"branchName":"pr-1","stage":"PULL_REQUEST"}'
+              AWS_BRANCH=pr-1 .ci/jbang neon-ci.java create-branch --production-branch main
+            Delete feature/login in Amplify and clean up:
               curl -fsS -o /dev/null "$AWS_ENDPOINT_URL_AMPLIFY/apps/$AWS_APP_ID/branches/feature%2Flogin" -X DELETE
-            Ctrl-C ends the sandbox.""";
+              AWS_BRANCH=main .ci/jbang neon-ci.java cleanup-branches
+            Press Ctrl-C to end the sandbox.""";
+
+    private static volatile boolean isEnding;
 
     public static void main(String... args) throws Exception {
+        Runtime.getRuntime().addShutdownHook(new Thread(() -> isEnding = true));
         try {
             System.exit(run(args));
         } catch (Exception e) {
-            // After Ctrl-C the clouds are gone from under whatever was being done, and that is no news.
-            if (!isEnding()) {
+            // Ctrl-C stops the servers that the commands use.
+            if (!isEnding) {
                 throw e;
             }
         }
     }
 
-    private static boolean isEnding() {
-        Thread nothing = new Thread();
-        try {
-            Runtime.getRuntime().addShutdownHook(nothing);
-            Runtime.getRuntime().removeShutdownHook(nothing);
-            return false;
-        } catch (IllegalStateException e) {
-            return true;
-        }
-    }
-
     private static int run(String... args) throws Exception {
         String command = args.length == 0 ? "" : args[0];
-        List<String> rest = List.of(args).subList(Math.min(1, args.length), args.length);
-        boolean isAskedForHelp = List.of(args).contains("--help") || List.of(args).contains("-h");
+        boolean isHelp = List.of(args).contains("--help") || List.of(args).contains("-h");
         if (List.of("create-branch", "cleanup-branches").contains(command)) {
-            return isAskedForHelp ? NeonCi.commandLine(Map.of()).execute(args) : runCommand(args);
+            return isHelp ? NeonCi.commandLine(Map.of()).execute(args) : runCommand(args);
         }
-        if (isAskedForHelp) {
+        if (isHelp) {
             System.out.println(USAGE);
             return 0;
         }
-        if (!rest.isEmpty() || !List.of("", "serve").contains(command)) {
+        if (args.length > 1 || !List.of("", "serve").contains(command)) {
             System.err.println(USAGE);
             return 2;
         }
@@ -99,17 +84,20 @@ class NeonCiSandbox {
         try (Sandbox sandbox = startWithOrphan()) {
             int exitCode = neonCi(sandbox, "feature/login", new PrintWriter(System.out, true), new PrintWriter(System.err, true),
                     all.toArray(String[]::new));
-            System.err.println("The sandbox and its databases are gone now; '.ci/jbang sandbox serve' keeps them up.");
+            System.err.println("The sandbox has ended, and its databases are deleted. '.ci/jbang sandbox serve' keeps it running.");
             return exitCode;
         }
     }
 
     private static void serve() throws InterruptedException {
         Sandbox sandbox = startWithOrphan();
-        System.err.println("Paste these lines into another terminal, in the folder of this one:");
-        new TreeMap<>(sandbox.environment()).forEach((name, value) -> System.out.println("export " + name + "='" + value + "'"));
+        System.err.println("Paste these lines into another terminal, in this folder:");
+        Map<String, String> exports = new TreeMap<>(sandbox.environment());
+        // In a build the wrapper would start with an empty cache in this folder.
+        exports.put("JBANG_DIR", System.getenv().getOrDefault("JBANG_DIR", System.getProperty("user.home") + "/.jbang"));
+        exports.forEach((name, value) -> System.out.println("export " + name + "='" + value + "'"));
         System.err.println(SERVED);
-        // Waits for a thread that never ends, its own. PostgreSQL is stopped and deleted on the JVM's way out.
+        // Waits for this thread itself, until Ctrl-C.
         Thread.currentThread().join();
     }
 
@@ -121,81 +109,76 @@ class NeonCiSandbox {
         return sandbox;
     }
 
-    /** Runs the story of one branch and shows it. Throws IllegalStateException if it does not go as it is told. */
     private static void tellStory(PrintWriter out) throws IOException, SQLException {
-        out.println("Starting stand-ins for Neon, SSM and Amplify, and PostgreSQL.");
+        out.println("Starting stand-ins for Neon, SSM and Amplify, and PostgreSQL. Links to the Neon Console lead nowhere here.");
         Path folder = Files.createTempDirectory("neon-ci-");
         try (Sandbox sandbox = Sandbox.start()) {
-            tellOfBuilds(sandbox, folder, out);
-            tellOfCleanUp(sandbox, out);
+            out.println("\nAmplify builds main. With --production-branch main it uses production's own database:");
+            String production = build(sandbox, "main", folder, out);
+            require(production.equals(sandbox.neon().connectionString("production")), "main uses production's database");
+            printCustomers("main", production, out);
+
+            out.println("\nAmplify builds feature/login with the same command. It gets a copy:");
+            String preview = build(sandbox, "feature/login", folder, out);
+            printCustomers("feature/login", preview, out);
+
+            out.println("\nfeature/login adds a customer. Production stays as it is:");
+            SandboxPostgres.query(preview, "INSERT INTO customers (name) VALUES ('Dune Diner')");
+            printCustomers("feature/login", preview, out);
+            printCustomers("main", production, out);
+
+            out.println("\nAmplify builds feature/login again. It keeps its database:");
+            require(build(sandbox, "feature/login", folder, out).equals(preview), "the second build reuses the database of the first");
+            printCustomers("feature/login", preview, out);
+
+            out.println("\nfeature/login is deleted in Amplify. The clean-up of the next build lets its Neon branch expire in three days:");
+            sandbox.aws().removeBranch("feature/login");
+            show(sandbox, "main", folder, out, "cleanup-branches", "--grace", "3d");
+
+            out.println("\nWithout --grace, a clean-up deletes it now:");
+            show(sandbox, "main", folder, out, "cleanup-branches");
+            out.println("\nThe Neon project has these branches left: " + String.join(", ", sandbox.neon().names()) + ".");
         }
-        out.println("The env files are left to look at, though their databases are gone: " + folder);
+        out.println("The .env files of the two builds are in " + folder + ". Their databases are deleted.");
     }
 
-    private static void tellOfBuilds(Sandbox sandbox, Path folder, PrintWriter out) throws IOException, SQLException {
-        out.println("\nAmplify builds main, the production branch. It is to use production's database itself:");
-        String production = build(sandbox, "main", folder.resolve("main.env"), out);
-        require(production.equals(sandbox.neon().connectionString("production")), "main uses production's database");
-        out.println("main has " + customers(production) + ".");
-
-        out.println("\nThe same line gives feature/login, when that is built, a Neon branch of its own, a copy of production's:");
-        String preview = build(sandbox, "feature/login", folder.resolve("login.env"), out);
-        out.println("feature/login has " + customers(preview) + ".");
-
-        out.println("\nA customer added to the copy is not added to production:");
-        SandboxPostgres.query(preview, "INSERT INTO customers (name) VALUES ('Dune Diner')");
-        out.println("feature/login has " + customers(preview) + ".");
-        out.println("main has " + customers(production) + ".");
-
-        out.println("\nThe next build of feature/login finds its Neon branch as it was left:");
-        String again = build(sandbox, "feature/login", folder.resolve("login.env"), out);
-        require(again.equals(preview), "the second build got the database of the first");
-        out.println("feature/login has " + customers(preview) + ".");
+    /** Runs the command of every build, and returns the connection string that it wrote. */
+    private static String build(Sandbox sandbox, String amplifyBranch, Path folder, PrintWriter out) throws IOException {
+        Path ownFolder = Files.createDirectories(folder.resolve(amplifyBranch.replace('/', '-')));
+        show(sandbox, amplifyBranch, ownFolder, out, "create-branch", "--production-branch", "main");
+        String line = Files.readAllLines(ownFolder.resolve(".env")).get(0);
+        return line.substring("DATABASE_URL=\"".length(), line.length() - 1);
     }
 
-    private static void tellOfCleanUp(Sandbox sandbox, PrintWriter out) {
-        out.println("\nThen feature/login is deleted in Amplify. The next build of main lets its Neon branch expire:");
-        sandbox.aws().removeBranch("feature/login");
-        show(sandbox, out, "main", "cleanup-branches", "--grace", "3d");
-
-        out.println("\nWithout --grace it is deleted at once:");
-        show(sandbox, out, "main", "cleanup-branches");
-        out.println("\nThe Neon project is left with: " + String.join(", ", sandbox.neon().names()) + ".");
-    }
-
-    /** Runs the line that serves all branches, and returns the connection string that it wrote. */
-    private static String build(Sandbox sandbox, String amplifyBranch, Path envFile, PrintWriter out) throws IOException {
-        show(sandbox, out, amplifyBranch, "create-branch", "--production-branch", "main", "--env-file", envFile.toString());
-        return databaseUrl(envFile);
-    }
-
-    private static void show(Sandbox sandbox, PrintWriter out, String amplifyBranch, String... args) {
+    /** Runs neon-ci as if in this folder, and prints the command and its output. */
+    private static void show(Sandbox sandbox, String amplifyBranch, Path folder, PrintWriter out, String... args) {
         out.println("$ AWS_BRANCH=" + amplifyBranch + " .ci/jbang neon-ci.java " + String.join(" ", args));
-        require(neonCi(sandbox, amplifyBranch, out, out, args) == 0, args[0] + " succeeded");
+        List<String> all = new ArrayList<>(List.of(args));
+        if (args[0].equals("create-branch")) {
+            all.addAll(List.of("--env-file", folder.resolve(".env").toString()));
+        }
+        StringWriter output = new StringWriter();
+        PrintWriter writer = new PrintWriter(output, true);
+        int exitCode = neonCi(sandbox, amplifyBranch, writer, writer, all.toArray(String[]::new));
+        out.print(output.toString().replace(folder + "/", ""));
+        out.flush();
+        require(exitCode == 0, args[0] + " succeeds");
     }
 
-    private static void require(boolean truth, String claim) {
-        if (!truth) {
-            throw new IllegalStateException("the story is not true: it is not so that " + claim);
+    private static void printCustomers(String branch, String connectionString, PrintWriter out) throws SQLException {
+        out.println("Customers in the database of " + branch + ": "
+                + String.join(", ", SandboxPostgres.query(connectionString, "SELECT name FROM customers ORDER BY id")) + ".");
+    }
+
+    private static void require(boolean isTrue, String claim) {
+        if (!isTrue) {
+            throw new IllegalStateException("not true: " + claim);
         }
     }
 
-    /** Runs neon-ci in this JVM, with the variables of an Amplify build of this branch and no others: nothing real is ever reached. */
+    /** Runs neon-ci in this JVM with the variables of an Amplify build and no others, so that it never reaches a real account. */
     private static int neonCi(Sandbox sandbox, String amplifyBranch, PrintWriter out, PrintWriter err, String... args) {
         sandbox.systemProperties().forEach(System::setProperty);
         return NeonCi.commandLine(sandbox.environment(Map.of("AWS_BRANCH", amplifyBranch))).setOut(out).setErr(err).execute(args);
-    }
-
-    private static String databaseUrl(Path envFile) throws IOException {
-        for (String line : Files.readAllLines(envFile)) {
-            if (line.startsWith("DATABASE_URL=")) {
-                return line.substring(line.indexOf('"') + 1, line.lastIndexOf('"'));
-            }
-        }
-        throw new IllegalStateException("there is no DATABASE_URL in " + envFile);
-    }
-
-    private static String customers(String connectionString) throws SQLException {
-        return String.join(", ", SandboxPostgres.query(connectionString, "SELECT name FROM customers ORDER BY id"));
     }
 }

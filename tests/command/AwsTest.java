@@ -132,7 +132,7 @@ class AwsTest extends InSandbox {
 
     @Test
     void a_clock_that_is_wrong_is_corrected() {
-        sandbox.aws().clockSkew(Duration.ofHours(3));
+        sandbox.clockSkew(Duration.ofHours(3));
         assertEquals(0, create("--dry-run").exitCode());
     }
 

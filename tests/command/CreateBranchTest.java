@@ -132,7 +132,6 @@ class CreateBranchTest extends InSandbox {
 
     @Test
     void asks_for_no_suspend_timeout_by_default_since_some_plans_refuse_any() {
-        sandbox.neon().refuseSuspendTimeout();
         assertEquals(0, create().exitCode());
     }
 

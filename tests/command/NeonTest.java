@@ -93,7 +93,7 @@ class NeonTest extends InSandbox {
     @ParameterizedTest
     @ValueSource(ints = {-4, 4})
     void expiries_count_from_neons_clock(int days) {
-        sandbox.neon().clockSkew(Duration.ofDays(days));
+        sandbox.clockSkew(Duration.ofDays(days));
         sandbox.neon().add(SandboxAws.APP_ID + "-gone");
         assertEquals(0, create("--expires-in", "1d").exitCode());
         assertEquals(0, cleanUp("--grace", "3d").exitCode());

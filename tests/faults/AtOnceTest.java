@@ -98,7 +98,7 @@ class AtOnceTest extends InSandbox {
     @Test
     void builds_and_clean_ups_wait_for_each_others_operations() throws Exception {
         List.of("a", "b", "c").forEach(orphan -> sandbox.neon().add(SandboxAws.APP_ID + "-" + orphan));
-        sandbox.neon().oneChangeAtATime();
+        sandbox.neon().allowsOneChangeAtATime = true;
         sandbox.neon().operationsTakePolls(1);
         SandboxOperation ofAnother = sandbox.neon().start("start_compute", sandbox.neon().branch("production").id, null);
         sandbox.neon().operationsTakePolls(0);

@@ -8,48 +8,40 @@ import java.nio.file.StandardCopyOption;
 import java.util.List;
 import java.util.stream.Stream;
 
-/** Packages from npm, which are kept in the user's cache. Without npm their tests are skipped, but never on a build server. */
+/** Installs npm packages into the user's cache. If that is not possible, the tests that need them are skipped, but not in CI. */
 final class Npm {
 
     private Npm() {
     }
 
-    /** Returns a folder in whose {@code node_modules} these packages are, each of them given as {@code name@version}. */
+    /** Returns a folder with these packages in {@code node_modules}; each is given as {@code name@version}. */
     static Path packages(String... packages) {
         String cache = System.getenv().getOrDefault("JBANG_CACHE_DIR", Path.of(System.getProperty("user.home"), ".cache").toString());
-        Path kept = Path.of(cache, "neon-ci", String.join("_", packages).replaceAll("[/:]", "-"));
-        if (!Files.exists(kept)) {
-            String problem = install(kept, packages);
-            String failure = "npm does not install " + List.of(packages) + ": " + problem;
-            assumeTrue(problem.isEmpty() || "true".equals(System.getenv("CI")), failure);
-            if (!problem.isEmpty()) {
-                throw new IllegalStateException(failure);
-            }
+        Path folder = Path.of(cache, "neon-ci", String.join("_", packages).replaceAll("[/:]", "-"));
+        String error = Files.exists(folder) ? "" : install(folder, packages);
+        assumeTrue(error.isEmpty() || "true".equals(System.getenv("CI")), error);
+        if (!error.isEmpty()) {
+            throw new IllegalStateException(error);
         }
-        return kept;
+        return folder;
     }
 
-    /** Installs the packages. Returns what went wrong, or nothing. */
+    /** Returns an error message, or an empty one. */
     private static String install(Path target, String... packages) {
         try {
-            Files.createDirectories(target.getParent());
-            Path place = Files.createTempDirectory(target.getParent(), "install-");
-            try {
-                Shell.Result installed = Shell.run(place, System.getenv(), Stream.concat(
-                        Stream.of("npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error", "--prefix", "."),
-                        Stream.of(packages)).toArray(String[]::new));
-                if (installed.exitCode() == 0) {
-                    Files.move(place, target, StandardCopyOption.ATOMIC_MOVE);
-                }
-                return Files.exists(target) ? "" : installed.err().isEmpty() ? "exit code " + installed.exitCode() : installed.err();
-            } finally {
-                if (Files.exists(place)) {
-                    Shell.delete(place);
-                }
+            Path temporary = Files.createTempDirectory(Files.createDirectories(target.getParent()), "install-");
+            Shell.Result installed = Shell.run(temporary, System.getenv(), Stream.concat(
+                    Stream.of("npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error", "--prefix", "."),
+                    Stream.of(packages)).toArray(String[]::new));
+            if (installed.exitCode() != 0) {
+                Shell.delete(temporary);
+                return "npm could not install " + List.of(packages) + ": " + installed.err();
             }
+            Files.move(temporary, target, StandardCopyOption.ATOMIC_MOVE);
+            return "";
         } catch (IOException | UncheckedIOException e) {
-            // Another run may have been first, and what it installed serves as well.
-            return Files.exists(target) ? "" : e.getMessage();
+            // Another run may have installed them at the same time.
+            return Files.exists(target) ? "" : e.toString();
         }
     }
 }

@@ -253,7 +253,7 @@ class ReadmeTest extends InSandbox {
                 withOverridingFile(),
                 trouble(sandbox -> sandbox.aws().deny("ssm:GetParameter"), Map.of()),
                 withoutCredentials(),
-                trouble(sandbox -> sandbox.neon().branchesLimit(1), Map.of()),
+                trouble(sandbox -> sandbox.neon().branchesLimit = 1, Map.of()),
                 trouble(nothing, Map.of("NEON_API_KEY_PARAM", "napi_" + "x".repeat(64))),
                 withoutLib(),
                 withoutMavenCentral());

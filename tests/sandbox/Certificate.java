@@ -10,15 +10,15 @@ import javax.net.ssl.SSLContext;
 import okhttp3.tls.HandshakeCertificates;
 import okhttp3.tls.HeldCertificate;
 
-/** A certificate for this machine as a company's network has it, that no Java trusts by itself. */
+/** A certificate of a company's own authority, which Java does not trust by default. */
 final class Certificate {
 
     private Certificate() {
     }
 
     /**
-     * Makes a certificate, leaves it in the folder as {@code company.pem} and {@code authorities.jks}, and returns what a server needs to
-     * show it. In this format Java reads certificates without a password.
+     * Creates a certificate for localhost, writes it to {@code company.pem} and {@code authorities.jks}, and returns the context of a
+     * server that uses it. Java reads certificates from the JKS format without a password.
      */
     static SSLContext make(Path folder) throws GeneralSecurityException, IOException {
         HeldCertificate company = new HeldCertificate.Builder().addSubjectAlternativeName("localhost").build();

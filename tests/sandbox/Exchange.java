@@ -4,45 +4,32 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * One request that the sandbox saw and the answer it gave.
+ * A request to the sandbox and its answer.
  *
- * @param start {@link System#nanoTime} when the request line was read
- * @param end {@link System#nanoTime} just before the answer's first byte was sent, or when the connection was broken off
- * @param method the request's method, such as {@code GET}
- * @param path the request's path, as it was sent: percent-encoded and without the query
- * @param query the query's parameters, decoded
- * @param requestHeaders the request's headers, names in lower case
- * @param requestBody the request's body, empty if it had none
- * @param status the answer's status, or 0 if the client got none
- * @param responseBody the answer's body as it was sent: cut short where a fault cut it, empty if none was sent
+ * @param start {@link System#nanoTime} when the request was read
+ * @param end {@link System#nanoTime} just before the answer was sent or the connection was closed
+ * @param path percent-encoded and without the query
+ * @param query the decoded parameters
+ * @param requestHeaders names in lower case
+ * @param status 0 if the client got no answer
+ * @param responseBody the part of the body that was sent
  */
-record Exchange(
-        long start,
-        long end,
-        String method,
-        String path,
-        Map<String, String> query,
-        Map<String, String> requestHeaders,
-        String requestBody,
-        int status,
-        String responseBody) {
+record Exchange(long start, long end, String method, String path, Map<String, String> query, Map<String, String> requestHeaders,
+        String requestBody, int status, String responseBody) {
 
-    /**
-     * Returns the longest chain of exchanges in which each began after the one before it had ended, by number of exchanges. A client waits
-     * for that many round trips at least, however much it asks at the same time.
-     */
+    /** Returns the longest chain in which each request starts after the previous one has ended: the round trips that a run waits for. */
     static List<Exchange> longestChain(List<Exchange> exchanges) {
-        // Taking whichever ends first leaves the most room for the rest.
+        // To choose the request that ends first leaves the most time for the rest.
         List<Exchange> chain = new ArrayList<>();
         for (Exchange exchange : exchanges.stream().sorted(Comparator.comparingLong(Exchange::end)).toList()) {
             if (chain.isEmpty() || exchange.start() > chain.get(chain.size() - 1).end()) {
                 chain.add(exchange);
             }
         }
-        return List.copyOf(chain);
+        return chain;
     }
 
-    /** Shows the request line and the status alone: headers, bodies and query values hold secrets. */
+    /** Leaves out headers, bodies and query, which contain secrets. */
     @Override
     public String toString() {
         return method + " " + path + " " + status;

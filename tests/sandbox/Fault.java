@@ -1,90 +1,94 @@
 import java.util.Map;
 
 /**
- * A way for one answer of the sandbox to go wrong, as it does on a bad network or behind a bad proxy.
+ * A way for a request to the sandbox to fail, as on a bad network or behind a bad proxy.
  *
- * @param kind what happens
- * @param acts whether the request takes effect before it goes wrong
- * @param status the status of an answer that is sent instead of the real one, otherwise unused
- * @param body the body of such an answer
- * @param headers the headers of such an answer
+ * @param acts whether the request is processed before it fails
+ * @param status the status of an answer that replaces the real one, followed by its body and headers
  */
 record Fault(Kind kind, boolean acts, int status, String body, Map<String, String> headers) {
 
-    enum Kind { ANSWER, RESET, RESTART, CUT, STALL, DRIP, HANG, INTERIM }
+    enum Kind { NONE, ANSWER, RESET, RESTART, CUT, STALL, DRIP, HANG, INTERIM }
 
-    /** Answers with this status and JSON body instead; the request takes no effect. */
+    static final Fault NONE = new Fault(Kind.NONE, true);
+
+    private Fault(Kind kind, boolean acts) {
+        this(kind, acts, 0, "", Map.of());
+    }
+
+    /** Answers with this status and body instead of processing the request. */
     static Fault status(int status, String body, Map<String, String> headers) {
         return new Fault(Kind.ANSWER, false, status, body, headers);
     }
 
-    /** Answers with an error in the form of Neon's API; the request takes no effect. */
+    /** Answers with an error in the form of Neon's API instead of processing the request. */
     static Fault neon(int status, String code, String message) {
         return status(status, """
                 {"request_id":"5f0a6a3e-8f5e-4b6b-9d0c-2f6a1f6f6c11","code":"%s","message":"%s"}""".formatted(code, message), Map.of());
     }
 
-    /** Neon's answer while other operations run in the project. The request takes no effect and may be sent again. */
+    /** Answers as Neon does while other operations run in the project. */
     static Fault locked() {
         return neon(423, "", "project already has running conflicting operations, scheduling of new ones is prohibited");
     }
 
-    /** Breaks the connection with a reset before the request takes effect. */
+    /** Resets the connection instead of processing the request. */
     static Fault resetBefore() {
-        return new Fault(Kind.RESET, false, 0, "", Map.of());
+        return new Fault(Kind.RESET, false);
     }
 
-    /** Lets the request take effect, then breaks the connection with a reset: the answer is lost. */
+    /** Processes the request, then resets the connection, so that the answer is lost. */
     static Fault resetAfter() {
-        return new Fault(Kind.RESET, true, 0, "", Map.of());
+        return new Fault(Kind.RESET, true);
     }
 
-    /** Lets the request take effect, then announces the whole answer and sends half of its body. */
+    /** Processes the request, sends half of the answer's body, and closes the connection. */
     static Fault cut() {
-        return new Fault(Kind.CUT, true, 0, "", Map.of());
+        return new Fault(Kind.CUT, true);
     }
 
-    /** Breaks all connections before the request takes effect, and refuses new ones for a moment, as a server does that is started anew. */
+    /** Closes all connections instead of processing the request, and refuses new ones for a moment, like a server that restarts. */
     static Fault restart() {
-        return new Fault(Kind.RESTART, false, 0, "", Map.of());
+        return new Fault(Kind.RESTART, false);
     }
 
-    /** Lets the request take effect, then announces the whole answer, sends half of its body, and keeps the connection open. */
+    /** Processes the request, sends half of the answer's body, and keeps the connection open. */
     static Fault stall() {
-        return new Fault(Kind.STALL, true, 0, "", Map.of());
+        return new Fault(Kind.STALL, true);
     }
 
-    /** Lets the request take effect, then sends the body of the answer byte by byte, ten a second. */
+    /** Processes the request, sends half of the answer's body, and then ten bytes a second. */
     static Fault drip() {
-        return new Fault(Kind.DRIP, true, 0, "", Map.of());
+        return new Fault(Kind.DRIP, true);
     }
 
-    /** Lets the request take effect, then answers 200 with a web page, as a captive portal or a proxy does. */
+    /** Processes the request, then answers 200 with a web page, as a captive portal does. */
     static Fault notJson() {
-        return new Fault(Kind.ANSWER, true, 200, page("Welcome"), Map.of("Content-Type", "text/html"));
+        return page(200, "Welcome");
     }
 
-    /** Lets the request take effect, then answers with the web page of a proxy that lost patience. */
+    /** Processes the request, then answers with the web page of a proxy whose time limit has passed. */
     static Fault html524() {
-        return new Fault(Kind.ANSWER, true, 524, page("A timeout occurred"), Map.of("Content-Type", "text/html; charset=UTF-8"));
+        return page(524, "A timeout occurred");
     }
 
-    /** Never answers: the connection stays open until the client or the sandbox closes it. The request takes no effect. */
+    /** Neither processes the request nor answers it, until the client or the sandbox closes the connection. */
     static Fault hangBefore() {
-        return new Fault(Kind.HANG, false, 0, "", Map.of());
+        return new Fault(Kind.HANG, false);
     }
 
-    /** Lets the request take effect, then never answers. */
+    /** Processes the request and never answers it. */
     static Fault hangAfter() {
-        return new Fault(Kind.HANG, true, 0, "", Map.of());
+        return new Fault(Kind.HANG, true);
     }
 
-    /** Answers "100 Continue" again and again, until the client closes the connection. The request takes no effect. */
+    /** Answers "100 Continue" again and again instead of processing the request. */
     static Fault interim() {
-        return new Fault(Kind.INTERIM, false, 0, "", Map.of());
+        return new Fault(Kind.INTERIM, false);
     }
 
-    private static String page(String title) {
-        return "<!DOCTYPE html><html><head><title>" + title + "</title></head><body><h1>" + title + "</h1></body></html>";
+    private static Fault page(int status, String title) {
+        return new Fault(Kind.ANSWER, true, status, "<!DOCTYPE html><html><head><title>%1$s</title></head><body><h1>%1$s</h1></body></html>"
+                .formatted(title), Map.of("Content-Type", "text/html; charset=UTF-8"));
     }
 }

@@ -2,31 +2,25 @@ import java.time.Duration;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.Arrays;
-import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.stream.Collectors;
+import java.util.Optional;
 
-/**
- * One branch of the sandbox's Neon project, for tests to set up and to look at. Its fields hold unmodifiable values, so that the
- * server's threads and a test's may read them at any time.
- */
+/** A branch of the sandbox's Neon project. Its fields hold unmodifiable values, so that any thread may read them at any time. */
 final class SandboxBranch {
 
-    /** A branch's compute; {@code suspendTimeout} is in seconds, 0 for the default and -1 for never. */
+    /** A compute; the suspend timeout is in seconds, 0 for the default and -1 for never. */
     record Compute(String id, String type, long suspendTimeout, Instant createdAt, boolean isDisabled) {
     }
 
-    /** The branch's id, {@code br-…}. It never changes. */
     final String id;
-
     volatile String name;
 
-    /** The id of the branch this one was made from, or null for a root branch. */
+    /** Null for a root branch. */
     volatile String parentId;
 
-    /** The state a test has set, or null: then operations that are under way decide. */
+    /** The state that a test has set, or null: then running operations decide. */
     volatile String state;
 
     volatile boolean isDefault;
@@ -36,19 +30,17 @@ final class SandboxBranch {
     volatile Instant updatedAt = createdAt;
     volatile Instant expiresAt;
     volatile Instant lastResetAt;
-
-    /** The annotation's value, empty if there is none. */
     volatile Map<String, String> annotation = Map.of();
 
-    /** Passwords by role, in the order the roles are listed. */
+    /** Passwords by role. */
     volatile Map<String, String> passwords = Map.of();
 
-    /** Owners by database, in the order the databases are listed. */
+    /** Owners by database. */
     volatile Map<String, String> databases = Map.of();
 
     volatile List<Compute> computes = List.of();
 
-    /** How the branch is masked, or null if it is no anonymised branch. */
+    /** Null for a branch that is not anonymised. */
     volatile SandboxMasking masking;
 
     SandboxBranch(String id, String name, String parentId) {
@@ -62,29 +54,22 @@ final class SandboxBranch {
         return this;
     }
 
-    /** Keeps the branch in this state, such as {@code init} or {@code archived}, whatever its operations do. Null ends that. */
-    SandboxBranch state(String state) {
-        this.state = state;
+    /** Keeps the branch in a state such as {@code init} or {@code archived}; null ends that. */
+    SandboxBranch state(String newState) {
+        state = newState;
         return this;
     }
 
-    SandboxBranch expiresAt(Instant expiresAt) {
-        this.expiresAt = expiresAt;
+    SandboxBranch expiresAt(Instant time) {
+        expiresAt = time;
         return this;
     }
 
-    SandboxBranch createdAt(Instant createdAt) {
-        this.createdAt = createdAt;
-        updatedAt = createdAt;
-        return this;
-    }
-
-    /** Moves the branch's times this much into the past. */
+    /** Makes the branch older by this much. */
     void age(Duration time) {
         createdAt = createdAt.minus(time);
         updatedAt = updatedAt.minus(time);
         expiresAt = expiresAt == null ? null : expiresAt.minus(time);
-        lastResetAt = lastResetAt == null ? null : lastResetAt.minus(time);
     }
 
     SandboxBranch withoutCompute() {
@@ -92,22 +77,26 @@ final class SandboxBranch {
         return this;
     }
 
-    /** Lets nobody connect to the branch's read-write compute. */
+    /** Disables all computes, so that nobody can connect. */
     SandboxBranch disableCompute() {
-        computes = computes.stream().map(compute -> !"read_write".equals(compute.type()) ? compute
-                : new Compute(compute.id(), compute.type(), compute.suspendTimeout(), compute.createdAt(), true)).toList();
+        computes = computes.stream().map(compute ->
+                new Compute(compute.id(), compute.type(), compute.suspendTimeout(), compute.createdAt(), true)).toList();
         return this;
     }
 
-    /** Gives the branch these databases in place of what it has, all owned by its first role. */
+    Optional<Compute> readWriteCompute() {
+        return computes.stream().filter(compute -> "read_write".equals(compute.type())).findFirst();
+    }
+
+    /** Replaces the databases of the branch. Its first role owns them. */
     SandboxBranch databases(String... names) {
-        String owner = passwords.keySet().stream().findFirst().orElse("neondb_owner");
-        databases = Arrays.stream(names).collect(Collectors.collectingAndThen(
-                Collectors.toMap(name -> name, name -> owner, (a, b) -> a, LinkedHashMap::new), Collections::unmodifiableMap));
+        Map<String, String> owners = new LinkedHashMap<>();
+        Arrays.stream(names).forEach(name -> owners.put(name, passwords.keySet().iterator().next()));
+        databases = owners;
         return this;
     }
 
-    /** Returns the time as Neon tells it, in whole seconds. */
+    /** Returns the time as Neon shows it, in whole seconds. */
     static Instant now() {
         return Instant.now().truncatedTo(ChronoUnit.SECONDS);
     }

@@ -1,25 +1,23 @@
-import java.io.BufferedInputStream;
-import java.io.BufferedOutputStream;
-import java.io.ByteArrayOutputStream;
-import java.io.EOFException;
+import com.fasterxml.jackson.databind.JsonNode;
 import java.io.IOException;
-import java.io.InputStream;
 import java.io.OutputStream;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.io.UncheckedIOException;
+import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
 import java.net.URI;
 import java.net.URLDecoder;
-import java.net.URLEncoder;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import java.time.Instant;
+import java.time.ZoneOffset;
+import java.time.format.DateTimeFormatter;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.Collections;
-import java.util.LinkedHashMap;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -28,67 +26,72 @@ import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Predicate;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
+import org.apache.commons.io.IOUtils;
+import org.apache.http.Header;
+import org.apache.http.HttpEntityEnclosingRequest;
+import org.apache.http.HttpException;
+import org.apache.http.HttpRequest;
+import org.apache.http.client.utils.URLEncodedUtils;
+import org.apache.http.impl.DefaultBHttpServerConnection;
+import org.apache.http.util.EntityUtils;
 
 /**
- * A small HTTP/1.1 server on a loopback port that writes every byte itself, because the faults it is told to make are faults of bytes: a
- * connection reset, a body cut short, an answer that never comes. It knows nothing of the clouds it answers for.
+ * An HTTP server on a loopback port that can be told to fail. It writes its answers byte by byte, because most of its faults need that: a
+ * connection reset, a body cut short, an answer that never comes. What it answers is up to the subclass.
  */
-final class SandboxHttp implements AutoCloseable {
+abstract class SandboxHttp implements AutoCloseable {
 
-    /**
-     * A request as the handler gets it.
-     *
-     * @param path percent-encoded, as sent
-     * @param query decoded; of a parameter sent twice, the last
-     * @param headers names in lower case
-     */
+    /** A request: the path percent-encoded as sent, the query decoded, the names of headers in lower case. */
     record Request(String method, String path, Map<String, String> query, Map<String, String> headers, String body) {
+
+        /** Returns the parts of the path, decoded. */
+        List<String> segments() {
+            return Stream.of(path.split("/")).filter(segment -> !segment.isEmpty())
+                    .map(segment -> URLDecoder.decode(segment.replace("+", "%2B"), StandardCharsets.UTF_8)).toList();
+        }
     }
 
-    /** An answer; the length of the body is added to its headers when it is sent. */
+    /** An answer, to which the server adds the length of its body and the date. */
     record Answer(int status, String body, Map<String, String> headers) {
 
-        static Answer json(int status, String body) {
-            return new Answer(status, body, Map.of("Content-Type", "application/json"));
+        static Answer json(int status, JsonNode body) {
+            return new Answer(status, body.toString(), Map.of("Content-Type", "application/json"));
         }
     }
 
-    /** Answers one request. Called from many threads at once. */
-    interface Handler {
-        Answer answer(Request request);
-    }
+    /** Thrown to answer a request with an error. */
+    static final class Refusal extends RuntimeException {
+        final int status;
+        final String code;
 
-    /** What is to be done with the next requests of a kind; {@code left} counts down to 0, or is below 0 for ever. */
-    private static final class Rule<T> {
-        final String method;
-        final Pattern path;
-        final T what;
-        int left;
-
-        Rule(String method, String pathPattern, int times, T what) {
-            this.method = method;
-            this.path = Pattern.compile(pathPattern);
-            this.left = times;
-            this.what = what;
-        }
-
-        private boolean isFor(Request request) {
-            Stream<String> parameters = request.query().entrySet().stream()
-                    .flatMap(parameter -> Stream.of("?" + parameter.getKey(), "?" + parameter));
-            return left != 0 && method.equals(request.method())
-                    && Stream.concat(Stream.of(""), parameters).anyMatch(end -> path.matcher(request.path() + end).find());
+        Refusal(int status, String code, String message) {
+            super(message);
+            this.status = status;
+            this.code = code;
         }
     }
 
-    /** Rules in the order they were made; the first that is for a request counts. */
+    /** What to do with the next requests of a kind. The first rule that matches and is not used up applies. */
     private static final class Rules<T> {
+
+        private record Rule<T>(String method, Pattern path, AtomicInteger times, T action) {
+
+            boolean matches(Request request) {
+                Stream<String> parameters = request.query().entrySet().stream()
+                        .flatMap(parameter -> Stream.of("?" + parameter.getKey(), "?" + parameter));
+                return method.equals(request.method()) && Stream.concat(Stream.of(""), parameters)
+                        .anyMatch(parameter -> path.matcher(request.path() + parameter).find());
+            }
+        }
+
         private final List<Rule<T>> rules = new ArrayList<>();
 
-        synchronized void add(String method, String pathPattern, int times, T what) {
-            rules.add(new Rule<>(method, pathPattern, times, what));
+        synchronized void add(String method, String pathPattern, int times, T action) {
+            rules.add(new Rule<>(method, Pattern.compile(pathPattern), new AtomicInteger(times), action));
         }
 
         synchronized void clear() {
@@ -96,78 +99,91 @@ final class SandboxHttp implements AutoCloseable {
         }
 
         synchronized Optional<T> next(Request request) {
-            Optional<Rule<T>> rule = rules.stream().filter(candidate -> candidate.isFor(request)).findFirst();
-            rule.filter(found -> found.left > 0).ifPresent(found -> found.left--);
-            return rule.map(found -> found.what);
+            Optional<Rule<T>> next = rules.stream().filter(rule -> rule.times.get() != 0 && rule.matches(request)).findFirst();
+            next.ifPresent(rule -> rule.times.decrementAndGet());
+            return next.map(Rule::action);
         }
     }
 
-    private record Connection(Socket socket, InputStream in, OutputStream out) {
-    }
-
-    private static final String LOOPBACK = "127.0.0.1";
     private static final Duration RESTART_TAKES = Duration.ofMillis(300);
 
-    /** How long to wait for what other threads or processes do: only a broken test ever waits so long. */
+    /** How long to wait for other threads or processes. Only a broken test waits that long. */
     private static final Duration PATIENCE = Duration.ofMinutes(2);
 
-    private final Handler handler;
     private final Set<Socket> connections = ConcurrentHashMap.newKeySet();
     private final List<Exchange> exchanges = new ArrayList<>();
     private final Rules<Fault> faults = new Rules<>();
     private final Rules<Runnable> hooks = new Rules<>();
     private final Rules<CountDownLatch> holds = new Rules<>();
     private volatile Duration latency = Duration.ZERO;
+    private volatile Duration clockSkew = Duration.ZERO;
     private volatile ServerSocket server;
     private volatile boolean isClosed;
     private Thread acceptor;
 
-    /** Listens on a free loopback port at once. Throws UncheckedIOException if there is none. */
-    SandboxHttp(Handler handler) {
-        this.handler = handler;
-        try {
-            listen(0);
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        }
-    }
+    /** Answers a request. Called by many threads at the same time. */
+    abstract Answer answer(Request request);
 
     /** Returns the server's address, {@code http://127.0.0.1:PORT}. */
     URI address() {
         return URI.create("http://127.0.0.1:" + server.getLocalPort());
     }
 
-    /** Adds this much time before each answer from now on. */
-    void latency(Duration latency) {
-        this.latency = latency;
+    /** Delays each answer by this much from now on. */
+    void latency(Duration duration) {
+        latency = duration;
+    }
+
+    /** Sets how far the server's clock is ahead of this machine's, or behind it if negative. */
+    void clockSkew(Duration skew) {
+        clockSkew = skew;
+    }
+
+    /** Returns the time by the server's clock. */
+    Instant now() {
+        return Instant.now().plus(clockSkew);
     }
 
     /**
-     * Makes the next {@code times} requests of this method, with this pattern in their path, go wrong; -1 means all of them. The pattern
-     * may end in a question mark and a parameter that the request has: its name, or its name, an equals sign and its decoded value.
+     * Makes the next requests of a kind fail.
+     *
+     * @param pathPattern a regular expression to find in the path, such as {@code /branches$}, or in the path followed by a question mark
+     *     and one parameter, such as {@code /branches\\?cursor$} or {@code /connection_uri\\?pooled=true$}
+     * @param times how many of them fail, or -1 for all
      */
     void fail(String method, String pathPattern, int times, Fault fault) {
         faults.add(method, pathPattern, times, fault);
     }
 
-    /** Forgets the faults that have not happened yet. */
+    /** Cancels all faults. */
     void failNoMore() {
         faults.clear();
     }
 
-    /** Keeps back the answers of the next requests of this kind until {@code count} of them have come, then sends them all. */
+    /**
+     * Holds back the answers to the next requests of this kind until {@code count} of them have arrived. Each is processed when it arrives,
+     * so none sees the effects of the others.
+     */
     void hold(String method, String pathPattern, int count) {
         holds.add(method, pathPattern, count, new CountDownLatch(count));
     }
 
-    /** Runs this once, when the next request of this kind has come and before it takes effect. */
-    void when(String method, String pathPattern, Runnable hook) {
-        hooks.add(method, pathPattern, 1, hook);
+    /** Runs the change when the next request of this kind arrives, before the request is processed. */
+    void when(String method, String pathPattern, Runnable change) {
+        hooks.add(method, pathPattern, 1, change);
+    }
+
+    /** Runs the change when the nth request of this kind arrives, counted from 1. */
+    void when(int nth, String method, String pathPattern, Runnable change) {
+        if (nth > 1) {
+            hooks.add(method, pathPattern, nth - 1, () -> { });
+        }
+        when(method, pathPattern, change);
     }
 
     /**
-     * Returns all exchanges so far, in the order their answers were sent. A request that hangs or is held stands there, with the status 0,
-     * from the moment it does.
+     * Returns all requests so far with their answers, in the order of the answers. A request that hangs or is held is included with the
+     * status 0.
      */
     List<Exchange> exchanges() {
         synchronized (exchanges) {
@@ -175,16 +191,13 @@ final class SandboxHttp implements AutoCloseable {
         }
     }
 
-    /**
-     * Waits until this is true of the exchanges so far, and of whatever else it looks at. It is asked again at each exchange, and ten times
-     * a second. Throws IllegalStateException when it is not true after two minutes.
-     */
-    void await(Predicate<List<Exchange>> predicate) {
+    /** Waits until the condition is true. Checks it at each exchange and ten times a second; fails after two minutes. */
+    void await(Predicate<List<Exchange>> condition) {
         long start = System.nanoTime();
         synchronized (exchanges) {
-            while (!predicate.test(Collections.unmodifiableList(exchanges))) {
+            while (!condition.test(Collections.unmodifiableList(exchanges))) {
                 if (System.nanoTime() - start > PATIENCE.toNanos()) {
-                    throw new IllegalStateException("what is waited for did not come in " + PATIENCE + "; there were " + exchanges);
+                    throw new IllegalStateException("the condition did not become true in " + PATIENCE + "; requests: " + exchanges);
                 }
                 try {
                     exchanges.wait(100);
@@ -196,140 +209,143 @@ final class SandboxHttp implements AutoCloseable {
         }
     }
 
-    /** Forgets the exchanges so far. */
+    /** Clears the list of exchanges. */
     void forgetExchanges() {
         synchronized (exchanges) {
             exchanges.clear();
         }
     }
 
-    /** Percent-encodes all but letters, digits, hyphen, dot, underscore and tilde, which no part of an address needs encoded. */
-    static String encode(String text) {
-        return URLEncoder.encode(text, StandardCharsets.UTF_8).replace("+", "%20").replace("*", "%2A").replace("%7E", "~");
-    }
-
-    /** Closes the port and every connection, hanging ones too. */
+    /** Closes the port and every connection. */
     @Override
     public void close() {
         isClosed = true;
-        closeQuietly(server);
-        connections.forEach(SandboxHttp::closeQuietly);
+        IOUtils.closeQuietly(server);
+        connections.forEach(IOUtils::closeQuietly);
     }
 
-    private void listen(int port) throws IOException {
-        ServerSocket listening = new ServerSocket();
-        listening.setReuseAddress(true);
-        listening.bind(new InetSocketAddress(LOOPBACK, port));
-        server = listening;
-        acceptor = startThread("sandbox-accept", () -> accept(listening));
+    /** Starts to listen; port 0 stands for any free port. */
+    void listen(int port) {
+        try {
+            ServerSocket listening = new ServerSocket();
+            listening.setReuseAddress(true);
+            listening.bind(new InetSocketAddress(InetAddress.getLoopbackAddress(), port));
+            server = listening;
+            acceptor = startThread("sandbox-accept", () -> accept(listening));
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
-    /** Closes the port and every connection, and after a moment listens there again. */
-    private synchronized void restart() throws IOException {
-        int port = server.getLocalPort();
-        closeQuietly(server);
-        connections.forEach(SandboxHttp::closeQuietly);
-        // The port is in use until the thread that waits for connections has left it.
-        awaitEnd(acceptor);
-        // A socket that has the port but does not listen: nobody else can take it, and whoever connects is refused.
+    /** Closes the port and every connection, and listens again after a moment. */
+    private synchronized void restart() throws IOException, InterruptedException {
+        InetSocketAddress address = (InetSocketAddress) server.getLocalSocketAddress();
+        IOUtils.closeQuietly(server);
+        connections.forEach(IOUtils::closeQuietly);
+        // The port stays in use until accept() has returned.
+        acceptor.join();
+        // A socket that is bound but does not listen reserves the port, and connections are refused.
         try (Socket placeholder = new Socket()) {
             placeholder.setReuseAddress(true);
-            placeholder.bind(new InetSocketAddress(LOOPBACK, port));
-            pause(RESTART_TAKES);
+            placeholder.bind(address);
+            Thread.sleep(RESTART_TAKES.toMillis());
         }
         if (!isClosed) {
-            listen(port);
+            listen(address.getPort());
         }
     }
 
     private void accept(ServerSocket listening) {
         while (!listening.isClosed()) {
             try {
-                Socket connection = listening.accept();
-                connection.setTcpNoDelay(true);
-                connections.add(connection);
-                startThread("sandbox-connection", () -> converse(connection));
+                Socket socket = listening.accept();
+                socket.setTcpNoDelay(true);
+                connections.add(socket);
+                startThread("sandbox-connection", () -> serve(socket));
             } catch (IOException e) {
-                // The port was closed, or the client was gone before it was greeted. The loop's condition tells which.
+                // Either the port was closed, which ends the loop, or the client has already disconnected.
                 continue;
             }
         }
     }
 
-    private void converse(Socket socket) {
-        try (socket) {
-            Connection connection = new Connection(socket, new BufferedInputStream(socket.getInputStream()),
-                    new BufferedOutputStream(socket.getOutputStream()));
+    private void serve(Socket socket) {
+        try (socket; DefaultBHttpServerConnection connection = new DefaultBHttpServerConnection(8192)) {
+            connection.bind(socket);
             boolean isOpen = true;
             while (isOpen) {
-                isOpen = exchange(connection);
+                HttpRequest head = connection.receiveRequestHeader();
+                long start = System.nanoTime();
+                isOpen = serve(request(head, connection), start, socket);
             }
-        } catch (IOException e) {
-            // The client closed the connection. That is its right, and what some tests are about.
+        } catch (IOException | HttpException | InterruptedException e) {
+            // The client closed the connection, as some tests intend.
             return;
         } finally {
             connections.remove(socket);
         }
     }
 
-    /** Reads one request and answers it. Returns whether the connection can serve another. */
-    private boolean exchange(Connection connection) throws IOException {
-        String requestLine = readLine(connection.in());
-        if (requestLine == null) {
-            return false;
+    private static Request request(HttpRequest head, DefaultBHttpServerConnection connection) throws IOException, HttpException {
+        String body = "";
+        if (head instanceof HttpEntityEnclosingRequest request) {
+            connection.receiveRequestEntity(request);
+            body = EntityUtils.toString(request.getEntity(), StandardCharsets.UTF_8);
         }
-        long start = System.nanoTime();
-        Request request = readRequest(requestLine, connection);
-        Fault fault = faults.next(request).orElse(null);
-        Answer answer = answer(request, fault == null || fault.acts());
-        holds.next(request).ifPresent(hold -> hold(start, request, hold));
-        pause(latency);
-        if (fault == null) {
-            return send(answer, true, connection, start, request);
+        URI uri = URI.create(head.getRequestLine().getUri());
+        Map<String, String> query = new HashMap<>();
+        URLEncodedUtils.parse(uri, StandardCharsets.UTF_8).forEach(parameter -> query.put(parameter.getName(), parameter.getValue()));
+        Map<String, String> headers = new HashMap<>();
+        for (Header header : head.getAllHeaders()) {
+            headers.put(header.getName().toLowerCase(Locale.ROOT), header.getValue());
         }
-        if (fault.kind() == Fault.Kind.ANSWER) {
-            return send(new Answer(fault.status(), fault.body(), fault.headers()), true, connection, start, request);
+        return new Request(head.getRequestLine().getMethod(), uri.getRawPath(), query, headers, body);
+    }
+
+    /** Answers a request, or fails as told. Returns whether the connection stays open. */
+    private boolean serve(Request request, long start, Socket socket) throws IOException, InterruptedException {
+        Fault fault = faults.next(request).orElse(Fault.NONE);
+        Answer answer = answer(request, fault);
+        Optional<CountDownLatch> hold = holds.next(request);
+        if (hold.isPresent()) {
+            hold(start, request, hold.get());
         }
-        goWrong(fault.kind(), answer, connection, start, request);
+        Thread.sleep(latency.toMillis());
+        switch (fault.kind()) {
+            case NONE, ANSWER -> {
+                send(answer, answer.body(), start, request, socket);
+                return !"close".equalsIgnoreCase(request.headers().get("connection"));
+            }
+            case CUT, STALL, DRIP -> {
+                String half = answer.body().substring(0, answer.body().length() / 2);
+                send(answer, half, start, request, socket);
+                if (fault.kind() == Fault.Kind.DRIP) {
+                    drip(answer.body().substring(half.length()), socket.getOutputStream());
+                }
+            }
+            default -> record(start, request, 0, "");
+        }
+        switch (fault.kind()) {
+            // Closing a socket with a linger time of 0 resets the connection.
+            case RESET -> socket.setSoLinger(true, 0);
+            case RESTART -> restart();
+            // Blocks until the client closes the connection.
+            case STALL, HANG -> socket.getInputStream().read();
+            case INTERIM -> {
+                while (!isClosed) {
+                    socket.getOutputStream().write("HTTP/1.1 100 Continue\r\n\r\n".getBytes(StandardCharsets.UTF_8));
+                }
+            }
+            default -> { }
+        }
         return false;
     }
 
-    private void goWrong(Fault.Kind kind, Answer answer, Connection connection, long start, Request request) throws IOException {
-        if (kind == Fault.Kind.CUT || kind == Fault.Kind.STALL || kind == Fault.Kind.DRIP) {
-            send(answer, false, connection, start, request);
-        } else {
-            record(start, request, 0, "");
-        }
-        switch (kind) {
-            // To close a socket that must not linger is to reset it.
-            case RESET -> connection.socket().setSoLinger(true, 0);
-            case RESTART -> restart();
-            // Waits for the client's next byte, which comes when it gives up: as the end of the stream.
-            case STALL, HANG -> connection.in().read();
-            // Half of the answer at once, and then byte after byte of the rest.
-            case DRIP -> {
-                byte[] body = answer.body().getBytes(StandardCharsets.UTF_8);
-                for (int i = body.length / 2; i < body.length; i++) {
-                    connection.out().write(body[i]);
-                    connection.out().flush();
-                    pause(Duration.ofMillis(100));
-                }
-            }
-            case INTERIM -> {
-                while (!isClosed) {
-                    connection.out().write("HTTP/1.1 100 Continue\r\n\r\n".getBytes(StandardCharsets.ISO_8859_1));
-                }
-            }
-            default -> {
-                // The connection is closed in the middle of the answer.
-            }
-        }
-    }
-
-    private Answer answer(Request request, boolean acts) {
+    private Answer answer(Request request, Fault fault) {
         try {
             hooks.next(request).ifPresent(Runnable::run);
-            return acts ? handler.answer(request) : null;
+            Answer answer = fault.acts() ? answer(request) : null;
+            return fault.kind() == Fault.Kind.ANSWER ? new Answer(fault.status(), fault.body(), fault.headers()) : answer;
         } catch (RuntimeException e) {
             // A bug of the sandbox must not look like a fault of the network.
             StringWriter trace = new StringWriter();
@@ -338,25 +354,25 @@ final class SandboxHttp implements AutoCloseable {
         }
     }
 
-    private boolean send(Answer answer, boolean whole, Connection connection, long start, Request request) throws IOException {
-        byte[] body = answer.body().getBytes(StandardCharsets.UTF_8);
-        byte[] sent = whole ? body : Arrays.copyOf(body, body.length / 2);
+    /** Sends an answer, or as much of its body as is given. */
+    private void send(Answer answer, String body, long start, Request request, Socket socket) throws IOException {
         StringBuilder head = new StringBuilder("HTTP/1.1 " + answer.status() + " Status\r\n");
-        answer.headers().forEach((name, value) -> head.append(name).append(": ").append(value).append("\r\n"));
-        boolean bodiless = answer.status() == 204;
-        if (!bodiless) {
-            head.append("Content-Length: ").append(body.length).append("\r\n");
+        Map<String, String> headers = new HashMap<>(answer.headers());
+        headers.putIfAbsent("Date", DateTimeFormatter.RFC_1123_DATE_TIME.format(now().atOffset(ZoneOffset.UTC)));
+        if (answer.status() != 204) {
+            headers.put("Content-Length", "" + answer.body().getBytes(StandardCharsets.UTF_8).length);
         }
-        head.append("\r\n");
+        headers.forEach((name, value) -> head.append(name).append(": ").append(value).append("\r\n"));
+        record(start, request, answer.status(), body);
+        // In one write, so that a client never sees the head without the body.
+        socket.getOutputStream().write((head + "\r\n" + body).getBytes(StandardCharsets.UTF_8));
+    }
 
-        record(start, request, answer.status(), new String(sent, StandardCharsets.UTF_8));
-        OutputStream out = connection.out();
-        out.write(head.toString().getBytes(StandardCharsets.ISO_8859_1));
-        if (!bodiless) {
-            out.write(sent);
+    private static void drip(String text, OutputStream out) throws IOException, InterruptedException {
+        for (byte b : text.getBytes(StandardCharsets.UTF_8)) {
+            out.write(b);
+            Thread.sleep(100);
         }
-        out.flush();
-        return !"close".equalsIgnoreCase(request.headers().get("connection"));
     }
 
     private Exchange record(long start, Request request, int status, String responseBody) {
@@ -369,78 +385,14 @@ final class SandboxHttp implements AutoCloseable {
         return exchange;
     }
 
-    private void hold(long start, Request request, CountDownLatch hold) {
+    private void hold(long start, Request request, CountDownLatch hold) throws InterruptedException {
         Exchange held = record(start, request, 0, "");
         hold.countDown();
-        try {
-            if (!hold.await(PATIENCE.toSeconds(), TimeUnit.SECONDS) && !isClosed) {
-                throw new IllegalStateException("the requests that this one was held for did not come in " + PATIENCE + ": " + held);
-            }
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
+        if (!hold.await(PATIENCE.toSeconds(), TimeUnit.SECONDS) && !isClosed) {
+            throw new IllegalStateException("the other requests to hold did not arrive in " + PATIENCE + ": " + held);
         }
         synchronized (exchanges) {
             exchanges.removeIf(exchange -> exchange == held);
-        }
-    }
-
-    private static Request readRequest(String requestLine, Connection connection) throws IOException {
-        InputStream in = connection.in();
-        String[] parts = requestLine.split(" ");
-        Map<String, String> headers = new LinkedHashMap<>();
-        for (String line = readLine(in); line != null && !line.isEmpty(); line = readLine(in)) {
-            int colon = line.indexOf(':');
-            headers.put(line.substring(0, colon).toLowerCase(Locale.ROOT), line.substring(colon + 1).strip());
-        }
-        String target = parts[1];
-        int question = target.indexOf('?');
-        String path = question < 0 ? target : target.substring(0, question);
-        String query = question < 0 ? "" : target.substring(question + 1);
-        return new Request(parts[0], path, decode(query), Map.copyOf(headers), new String(readBytes(in, Integer.parseInt(headers.getOrDefault("content-length", "0"))), StandardCharsets.UTF_8));
-    }
-
-    private static Map<String, String> decode(String query) {
-        Map<String, String> parameters = new LinkedHashMap<>();
-        for (String parameter : query.split("&")) {
-            if (!parameter.isEmpty()) {
-                String[] pair = parameter.split("=", 2);
-                parameters.put(URLDecoder.decode(pair[0], StandardCharsets.UTF_8),
-                        pair.length == 1 ? "" : URLDecoder.decode(pair[1], StandardCharsets.UTF_8));
-            }
-        }
-        return parameters;
-    }
-
-    private static byte[] readBytes(InputStream in, int length) throws IOException {
-        byte[] bytes = in.readNBytes(length);
-        if (bytes.length < length) {
-            throw new EOFException("the client stopped in the middle of a request");
-        }
-        return bytes;
-    }
-
-    /** Returns the next line without its ending, or null at the end of the stream. */
-    private static String readLine(InputStream in) throws IOException {
-        ByteArrayOutputStream line = new ByteArrayOutputStream();
-        for (int b = in.read(); b != '\n'; b = in.read()) {
-            if (b < 0) {
-                return null;
-            }
-            if (b != '\r') {
-                line.write(b);
-            }
-        }
-        return line.toString(StandardCharsets.ISO_8859_1);
-    }
-
-    private static void pause(Duration duration) {
-        if (duration.isZero()) {
-            return;
-        }
-        try {
-            Thread.sleep(duration.toMillis());
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
         }
     }
 
@@ -449,22 +401,5 @@ final class SandboxHttp implements AutoCloseable {
         thread.setDaemon(true);
         thread.start();
         return thread;
-    }
-
-    private static void awaitEnd(Thread thread) {
-        try {
-            thread.join();
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-        }
-    }
-
-    private static void closeQuietly(AutoCloseable closeable) {
-        try {
-            closeable.close();
-        } catch (Exception e) {
-            // It is closed as far as it can be, and the sandbox ends.
-            return;
-        }
     }
 }

@@ -1,13 +1,11 @@
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
-import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.time.Instant;
 import java.util.Arrays;
-import java.util.List;
 
-/** JSON as the stand-ins write and read it. */
+/** Reads and writes the JSON of the stand-ins. */
 final class SandboxJson {
 
     private static final ObjectMapper MAPPER = new ObjectMapper();
@@ -15,15 +13,11 @@ final class SandboxJson {
     private SandboxJson() {
     }
 
-    /** Returns the object that this text describes, each {@code %s} in it a value; a field whose value is null is left out. */
+    /** Returns the object of a template in which each {@code %s} is a value. Fields whose value is null are left out. */
     static ObjectNode object(String template, Object... values) {
         ObjectNode object = (ObjectNode) read(template.formatted(Arrays.stream(values).map(SandboxJson::text).toArray()));
         object.properties().removeIf(field -> field.getValue().isNull());
         return object;
-    }
-
-    static ArrayNode array(List<? extends JsonNode> values) {
-        return MAPPER.createArrayNode().addAll(values);
     }
 
     /** Throws IllegalArgumentException if the text is not JSON. */

@@ -2,38 +2,16 @@ import com.fasterxml.jackson.databind.JsonNode;
 import java.time.Instant;
 import java.util.List;
 
-/**
- * The masking of an anonymised branch. It goes on when someone asks for its state, and the rows are production's until it is done: whoever
- * does not ask gets them as they are.
- */
+/** The masking of an anonymised branch. It advances when a client polls its state; until its end the rows are the parent's. */
 final class SandboxMasking {
 
-    /** A column to mask; of the function and the value one is null. */
+    /** A column to mask, by a function or a value; the other one is null. */
     record Rule(String database, String schema, String table, String column, String function, String value) {
 
         /** Reads a rule in Neon's form. */
         static Rule of(JsonNode rule) {
             return new Rule(rule.path("database_name").asText(), rule.path("schema_name").asText(), rule.path("table_name").asText(),
                     rule.path("column_name").asText(), rule.path("masking_function").asText(null), rule.path("masking_value").asText(null));
-        }
-    }
-
-    /** How maskings go wrong: {@code left} counts down to 0, or is below 0 for ever. */
-    static final class Failure {
-        static final Failure NONE = new Failure("", "", 0);
-
-        private final String state;
-        private final String message;
-        private int left;
-
-        Failure(String state, String message, int times) {
-            this.state = state;
-            this.message = message;
-            this.left = times;
-        }
-
-        private boolean happensAs(String failed) {
-            return failed.equals(state) && left != 0 && left-- != 0;
         }
     }
 
@@ -49,7 +27,7 @@ final class SandboxMasking {
     volatile String message;
     volatile Instant updatedAt;
 
-    /** @param isWanted whether masking begins by itself as soon as the branch is prepared for it */
+    /** @param isWanted whether to start masking as soon as the branch is ready for it; otherwise it stays {@code initialized} */
     SandboxMasking(SandboxNeon neon, SandboxBranch branch, List<Rule> rules, boolean isWanted) {
         this.neon = neon;
         this.branch = branch;
@@ -58,73 +36,47 @@ final class SandboxMasking {
         enter("created", "Preparing the branch");
     }
 
-    /** Takes these rules in place of its own. Returns whether that can be done in the present state. */
-    boolean replaceRules(List<Rule> replacement) {
-        boolean can = List.of("initialized", "error", "anonymized").contains(state);
-        if (can) {
-            rules = replacement;
-        }
-        return can;
-    }
-
-    /** Begins to mask. Returns whether that can be done in the present state. */
-    boolean begin() {
-        boolean can = List.of("initialized", "error", "anonymized").contains(state);
-        if (can) {
+    /** Starts to mask. Returns false if that is not possible in the present state. */
+    boolean start() {
+        boolean canStart = List.of("initialized", "error", "anonymized").contains(state);
+        if (canStart) {
             enter("anonymizing", "Anonymizing " + rules.size() + " columns");
         }
-        return can;
+        return canStart;
     }
 
-    /** Counts that someone asked for the state, and goes on to what follows it if it has lasted long enough. */
+    /** Counts a poll, and enters the next states whose time has come. */
     void polled() {
         phase.polled();
-        while (phase.isOver()) {
-            String before = state;
-            proceed();
-            if (before.equals(state)) {
-                return;
-            }
-        }
-    }
-
-    private void proceed() {
-        switch (state) {
-            case "created" -> {
-                if (neon.maskingFailure.happensAs("initialization_error")) {
-                    enter("initialization_error", neon.maskingFailure.message);
-                } else {
-                    enter("initialized", "Ready to anonymize");
-                }
-            }
-            case "initialized" -> {
-                if (isWanted) {
-                    begin();
-                }
-            }
-            case "anonymizing" -> finish();
-            default -> {
-                // Masked or failed, it stays so until it is begun anew.
+        String before = "";
+        while (phase.isOver() && !state.equals(before)) {
+            before = state;
+            switch (state) {
+                case "created" -> enterUnlessFailing("initialized", "Ready to anonymize", "initialization_error");
+                case "initialized" -> isWanted = isWanted && !start();
+                case "anonymizing" -> finish();
+                default -> { }
             }
         }
     }
 
     private void finish() {
-        if (neon.maskingFailure.happensAs("error")) {
-            enter("error", neon.maskingFailure.message);
-            return;
-        }
         try {
             neon.mask(branch, rules);
-            enter("anonymized", "Anonymized " + rules.size() + " columns");
+            enterUnlessFailing("anonymized", "Anonymized " + rules.size() + " columns", "error");
         } catch (IllegalStateException e) {
             enter("error", e.getMessage());
         }
     }
 
-    private void enter(String entered, String told) {
+    private void enterUnlessFailing(String entered, String text, String failure) {
+        String error = neon.maskingError(failure);
+        enter(error == null ? entered : failure, error == null ? text : error);
+    }
+
+    private void enter(String entered, String text) {
         state = entered;
-        message = told;
+        message = text;
         updatedAt = SandboxBranch.now();
         phase = neon.maskingPhase(branch);
     }

@@ -1,5 +1,4 @@
 import java.security.SecureRandom;
-import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.Base64;
@@ -10,17 +9,17 @@ import java.util.Map;
 import java.util.Random;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
+import software.amazon.awssdk.utils.http.SdkHttpUtils;
 
 /**
- * The sandbox's one Neon project: its branches, what runs in it, and how a test wants it to behave. What it says and refuses over HTTP is
- * {@link SandboxNeonApi}'s, which holds this object's lock for each request.
+ * The sandbox's Neon project: its branches and operations, and how a test wants it to behave. {@link SandboxNeonApi} answers its requests,
+ * and holds this object's lock meanwhile.
  */
 final class SandboxNeon {
 
     static final String PROJECT_ID = "quiet-sandbox-12345678";
 
-    private static final List<String> ADJECTIVES =
-            List.of("aged", "calm", "damp", "fancy", "jolly", "late", "quiet", "raspy", "sweet", "wispy");
+    private static final List<String> ADJECTIVES = List.of("aged", "calm", "damp", "fancy", "jolly", "late", "quiet", "raspy", "sweet");
     private static final List<String> NOUNS = List.of("art", "bar", "dew", "field", "hill", "mud", "pine", "river", "salad", "violet");
 
     /** By id, oldest first. */
@@ -29,17 +28,20 @@ final class SandboxNeon {
     /** By id. */
     final Map<String, SandboxOperation> operations = new LinkedHashMap<>();
 
-    final Instant startedAt = SandboxBranch.now();
-    Clock clock = Clock.systemUTC();
-    int maximumPageSize = 10_000;
-    boolean nextOnLastPage = false;
-    int branchesLimit = 5_000;
-    int rootBranchesLimit = 25;
-    boolean suspendTimeoutAllowed = true;
-    boolean oneChangeAtATime = false;
-    boolean rateLimited = false;
-    int rateLimitViolations = 0;
-    SandboxMasking.Failure maskingFailure = SandboxMasking.Failure.NONE;
+    /** The number of branches that the plan allows. */
+    volatile int branchesLimit = 5_000;
+
+    /** Whether changes are answered with 423 while operations run. */
+    volatile boolean allowsOneChangeAtATime;
+
+    /** Whether the project's setting that stores passwords is on; without it Neon has no connection strings. */
+    volatile boolean storesPasswords = true;
+
+    /** Whether to answer requests above Neon's limits, 40 a second for each route and 700 a minute in all, with 429. */
+    volatile boolean isRateLimited;
+
+    /** The number of requests that were above these limits. */
+    volatile int rateLimitViolations;
 
     private final Random random = new Random();
     private final Consumer<String> secrets;
@@ -47,16 +49,20 @@ final class SandboxNeon {
 
     private Supplier<String> passwordGenerator = this::randomPassword;
     private Duration operationsTake = Duration.ofMillis(100);
-    private int operationsTakePolls = 0;
+    private int operationsTakePolls;
+    private String operationsEndStatus = "finished";
+    private String operationsEndError;
     private Duration maskingTakes = Duration.ofMillis(100);
-    private int maskingTakesPolls = 0;
-    private SandboxOperation.End operationsEnd = SandboxOperation.End.FINISHED;
+    private int maskingTakesPolls;
+    private String maskingErrorState = "";
+    private String maskingError;
+    private int maskingErrors;
 
     /**
-     * Starts with the project's default branch, {@code production}, with the role {@code neondb_owner} and the database {@code neondb}.
+     * Starts with the default branch {@code production}, which has the role {@code neondb_owner} and the database {@code neondb}.
      *
-     * @param secrets is handed every password and connection string
-     * @param postgres holds the branches' databases, or null: then connection strings lead nowhere
+     * @param secrets receives every password and connection string
+     * @param postgres the servers of the branches, or null: then connection strings lead nowhere
      */
     SandboxNeon(Consumer<String> secrets, SandboxPostgres postgres) {
         this.secrets = secrets;
@@ -72,14 +78,14 @@ final class SandboxNeon {
         }
     }
 
-    // What tests and the sandbox's story set up and look at.
+    // For tests.
 
     /** Returns all branches, oldest first. */
     synchronized List<SandboxBranch> branches() {
         return List.copyOf(branches.values());
     }
 
-    /** Returns what the branches are called, in the order in which they were made. */
+    /** Returns the names of all branches, oldest first. */
     List<String> names() {
         return branches().stream().map(branch -> branch.name).toList();
     }
@@ -94,36 +100,30 @@ final class SandboxNeon {
         return branches.values().stream().anyMatch(branch -> branch.name.equals(name));
     }
 
-    /** Adds a child of the default branch, ready, with a compute, as if someone had made it in Neon's console. */
+    /** Adds a child of the default branch, ready, with a compute. */
     SandboxBranch add(String name) {
         return add(name, defaultBranch().name);
     }
 
-    /** Adds a child of another branch, given by its name or id. */
+    /** Adds a child of another branch. */
     synchronized SandboxBranch add(String name, String parent) {
         return create(name, branch(parent), false, List.of(compute("read_write", 0)));
     }
 
-    /** Makes this branch, given by its name or id, the project's default branch. */
     synchronized void makeDefault(String nameOrId) {
         SandboxBranch chosen = branch(nameOrId);
         branches.values().forEach(branch -> branch.isDefault = branch == chosen);
     }
 
-    /** Deletes a branch, as if someone had deleted it in Neon's console. */
     synchronized void remove(String nameOrId) {
         drop(branch(nameOrId));
     }
 
-    /** Gives a branch another name, as if someone had done it in Neon's console. */
     synchronized void rename(String nameOrId, String name) {
         branch(nameOrId).name = name;
     }
 
-    /**
-     * Leaves what an instant restore of a branch to its present state leaves: a backup beside it, which its children have as their parent
-     * from now on. Returns the backup.
-     */
+    /** Simulates an instant restore of a branch: adds a backup, which becomes the parent of the branch's children, and returns it. */
     synchronized SandboxBranch restoreInstantly(String nameOrId) {
         SandboxBranch branch = branch(nameOrId);
         SandboxBranch backup = create(branch.name + "_old_" + SandboxBranch.now(), branch, false, List.of());
@@ -133,107 +133,65 @@ final class SandboxNeon {
         return backup;
     }
 
-    /** Lets this much time pass for all branches: they are so much older, and those that expire within it are gone. */
+    /** Makes all branches older by this much, and deletes those that have expired. */
     synchronized void passTime(Duration time) {
         branches().forEach(branch -> branch.age(time));
-        branches().stream().filter(branch -> branch.expiresAt != null && !branch.expiresAt.isAfter(clock.instant())).forEach(this::drop);
+        branches().stream().filter(branch -> branch.expiresAt != null && !branch.expiresAt.isAfter(Instant.now())).forEach(this::drop);
     }
 
-    /** Returns the direct connection string of a branch, given by its name or id, for its first role and database. */
+    /** Returns the direct connection string of a branch for its first role and database. */
     synchronized String connectionString(String nameOrId) {
         SandboxBranch branch = branch(nameOrId);
         return uri(branch, branch.passwords.keySet().iterator().next(), branch.databases.keySet().iterator().next(), false);
     }
 
-    /** Gives a branch these roles in place of what it has, each with a new password. */
+    /** Replaces the roles of a branch, each with a new password. A role named {@code web_access} is one that Neon manages. */
     synchronized void roles(String branch, String... names) {
         branch(branch).passwords = passwords(List.of(names));
     }
 
-    /** Makes passwords this way from now on. */
+    /** Sets how passwords are created. */
     synchronized void passwords(Supplier<String> generator) {
         passwordGenerator = generator;
     }
 
-    /** Lets each operation run for this long from now on; 0 means that it is over at once. */
+    /** Sets how long each new operation runs. */
     synchronized void operationsTake(Duration duration) {
         operationsTake = duration;
     }
 
-    /** Lets each operation run until it, or its branch, was asked for this many times. */
+    /** Keeps each new operation running until a client has asked for it, or for its branch, this many times. */
     synchronized void operationsTakePolls(int polls) {
         operationsTakePolls = polls;
     }
 
-    /** Lets each operation end with this status from now on; the error text, or null, is told with it. */
+    /** Sets the status that new operations end with, and the error or null. */
     synchronized void operationsEnd(String status, String error) {
-        operationsEnd = new SandboxOperation.End(status, error);
+        operationsEndStatus = status;
+        operationsEndError = error;
     }
 
-    /** Lets each state of a masking, before the last, last for this long from now on, and until it was asked for this many times. */
+    /** Sets how long each state of a masking but the last lasts, and how often a client must ask for it. */
     synchronized void maskingTakes(Duration duration, int polls) {
         maskingTakes = duration;
         maskingTakesPolls = polls;
     }
 
-    /** Lets the next maskings fail; {@code state} is {@code initialization_error} or {@code error}, and -1 times means all of them. */
+    /** Makes the next maskings end in the state {@code initialization_error} or {@code error}; -1 times stands for all. */
     synchronized void maskingFails(String state, String message, int times) {
-        maskingFailure = new SandboxMasking.Failure(state, message, times);
+        maskingErrorState = state;
+        maskingError = message;
+        maskingErrors = times;
     }
 
-    /** Gives at most this many branches in a page, whatever is asked for. */
-    synchronized void maximumPageSize(int size) {
-        maximumPageSize = size;
-    }
+    // For the stand-ins.
 
-    /** Lets Neon's clock be ahead of this machine's by this much, or behind it. */
-    synchronized void clockSkew(Duration skew) {
-        clock = Clock.offset(Clock.systemUTC(), skew);
-    }
-
-    /** Sends a next cursor with the last page too: it leads to an empty page that has the same cursor again. */
-    synchronized void nextOnLastPage() {
-        nextOnLastPage = true;
-    }
-
-    /** Refuses to make more branches than this. */
-    synchronized void branchesLimit(int limit) {
-        branchesLimit = limit;
-    }
-
-    /** Refuses to make more root branches than this; schema-only branches are root branches. */
-    synchronized void rootBranchesLimit(int limit) {
-        rootBranchesLimit = limit;
-    }
-
-    /** Refuses every suspend timeout that a request names, as the Free plan does. */
-    synchronized void refuseSuspendTimeout() {
-        suspendTimeoutAllowed = false;
-    }
-
-    /** Answers a change 423 while operations of an earlier one are still running. */
-    synchronized void oneChangeAtATime() {
-        oneChangeAtATime = true;
-    }
-
-    /** Enforces Neon's limits, 40 requests a second for each route and 700 a minute in all, with 429 and Retry-After. */
-    synchronized void limitRate() {
-        rateLimited = true;
-    }
-
-    /** Returns how many requests were answered 429 by {@link #limitRate}. */
-    synchronized int rateLimitViolations() {
-        return rateLimitViolations;
-    }
-
-    // What requests lead to.
-
-    /** Makes a branch with databases of its own; without a name, its id is its name. */
+    /** Creates a branch with databases of its own. Without a name, its id is its name. */
     SandboxBranch create(String name, SandboxBranch parent, boolean schemaOnly, List<SandboxBranch.Compute> computes) {
         String id = id("br");
         SandboxBranch branch = new SandboxBranch(id, name == null ? id : name, schemaOnly ? null : parent.id);
         branch.initSource = schemaOnly ? "schema-only" : "parent-data";
-        branch.passwords = passwords(parent.passwords.keySet());
+        branch.passwords = parent.isProtected ? passwords(parent.passwords.keySet()) : parent.passwords;
         branch.databases = parent.databases;
         branch.computes = List.copyOf(computes);
         if (postgres != null) {
@@ -243,7 +201,7 @@ final class SandboxNeon {
         return branch;
     }
 
-    /** Deletes a branch and its databases, whatever Neon would say to that. */
+    /** Deletes a branch and its databases without any check. */
     void drop(SandboxBranch branch) {
         branches.remove(branch.id);
         if (postgres != null) {
@@ -251,7 +209,7 @@ final class SandboxNeon {
         }
     }
 
-    /** Puts the source's databases in the place of the branch's. */
+    /** Replaces the databases of a branch with those of the source. */
     void reset(SandboxBranch branch, SandboxBranch source) {
         if (postgres != null) {
             postgres.reset(branch, source);
@@ -260,27 +218,33 @@ final class SandboxNeon {
         branch.updatedAt = branch.lastResetAt;
     }
 
-    /** Begins an operation; {@code endpointId} is that of the compute it is about, or null. */
+    /** Starts an operation; {@code endpointId} is the compute that it concerns, or null. */
     SandboxOperation start(String action, String branchId, String endpointId) {
-        SandboxOperation operation = new SandboxOperation(action, branchId, endpointId, operationsTake, operationsTakePolls, operationsEnd);
+        SandboxOperation operation = new SandboxOperation(action, branchId, endpointId, operationsTake, operationsTakePolls,
+                operationsEndStatus, operationsEndError);
         operations.put(operation.id, operation);
         return operation;
     }
 
-    /** Returns what a state of a branch's masking lasts as long as; no list of operations has it. */
+    /** Returns an operation that lasts as long as a state of a branch's masking. No list of operations includes it. */
     SandboxOperation maskingPhase(SandboxBranch branch) {
-        return new SandboxOperation("mask", branch.id, null, maskingTakes, maskingTakesPolls, SandboxOperation.End.FINISHED);
+        return new SandboxOperation("mask", branch.id, null, maskingTakes, maskingTakesPolls, "finished", null);
     }
 
-    /** Throws IllegalStateException, with PostgreSQL's words, if a rule cannot be applied. */
+    /** Returns the message of the error to simulate, if a masking is to end in this state, or null. */
+    String maskingError(String state) {
+        if (!state.equals(maskingErrorState) || maskingErrors == 0) {
+            return null;
+        }
+        maskingErrors--;
+        return maskingError;
+    }
+
+    /** Throws IllegalStateException with PostgreSQL's message if a rule cannot be applied. */
     void mask(SandboxBranch branch, List<SandboxMasking.Rule> rules) {
         if (postgres != null) {
             postgres.mask(branch, rules);
         }
-    }
-
-    boolean isBusy() {
-        return operations.values().stream().anyMatch(operation -> !operation.isOver());
     }
 
     /** Returns {@code init} or {@code resetting} while operations of the branch run, then {@code ready}, unless a test has set a state. */
@@ -288,64 +252,58 @@ final class SandboxNeon {
         if (branch.state != null) {
             return branch.state;
         }
-        boolean busy = operations.values().stream().anyMatch(operation ->
+        boolean isBusy = operations.values().stream().anyMatch(operation ->
                 operation.branchId.equals(branch.id) && "create_branch".equals(operation.action) && !operation.isOver());
-        return !busy ? "ready" : branch.lastResetAt == null ? "init" : "resetting";
+        return !isBusy ? "ready" : branch.lastResetAt == null ? "init" : "resetting";
     }
 
     boolean isStarted(SandboxBranch.Compute compute) {
         return operations.values().stream().noneMatch(operation -> compute.id().equals(operation.endpointId) && !operation.isOver());
     }
 
-    /** Returns the branch's read-write compute, or null. */
-    static SandboxBranch.Compute readWrite(SandboxBranch branch) {
-        return branch.computes.stream().filter(compute -> "read_write".equals(compute.type())).findFirst().orElse(null);
-    }
-
-    /** Returns the host that a compute is reached at: the pooler's is the direct one with {@code -pooler} after the compute's id. */
+    /** Returns the host of a compute. A pooled connection has {@code -pooler} after the compute's id. */
     String host(SandboxBranch.Compute compute, boolean pooled) {
-        // The form of Neon's hosts, cell included, under a domain that is certain not to exist. The address of a real server holds no id.
+        // The form of Neon's hosts, cell included, in a domain that cannot exist. The address of a real server holds no id.
         String host = postgres != null ? SandboxPostgres.HOST : compute.id() + ".c-3.eu-central-1.aws.neon.invalid";
         return pooled ? host.replace(compute.id(), compute.id() + "-pooler") : host;
     }
 
-    /** Returns the connection string of a role to a database of a branch, all of which are there, and a read-write compute too. */
+    /** Returns a connection string. The role, the database and a read-write compute must exist. */
     String uri(SandboxBranch branch, String role, String database, boolean pooled) {
-        String uri = postgres != null
-                ? postgres.uri(branch, role, database)
-                : "postgresql://%s:%s@%s/%s?sslmode=require&channel_binding=require".formatted(SandboxHttp.encode(role),
-                        SandboxHttp.encode(branch.passwords.get(role)), host(readWrite(branch), pooled), SandboxHttp.encode(database));
+        String uri = postgres != null ? postgres.uri(branch, role, database)
+                : "postgresql://%s:%s@%s/%s?sslmode=require&channel_binding=require".formatted(SdkHttpUtils.urlEncode(role),
+                        SdkHttpUtils.urlEncode(branch.passwords.get(role)), host(branch.readWriteCompute().orElseThrow(), pooled),
+                        SdkHttpUtils.urlEncode(database));
         secrets.accept(uri);
         return uri;
     }
 
     private Map<String, String> passwords(Iterable<String> roles) {
-        Map<String, String> made = new LinkedHashMap<>();
+        Map<String, String> passwords = new LinkedHashMap<>();
         for (String role : roles) {
             String password = passwordGenerator.get();
             secrets.accept(password);
-            secrets.accept(SandboxHttp.encode(password));
-            made.put(role, password);
+            secrets.accept(SdkHttpUtils.urlEncode(password));
+            passwords.put(role, password);
         }
-        return Collections.unmodifiableMap(made);
+        return Collections.unmodifiableMap(passwords);
     }
 
-    /** Makes a password as Neon's are, and with characters that a connection string must encode and a shell would act upon. */
+    /** Returns a password in the form of Neon's, plus characters that are special in a URL or a shell. */
     private String randomPassword() {
         byte[] bytes = new byte[9];
         new SecureRandom().nextBytes(bytes);
         return "npg_" + Base64.getUrlEncoder().encodeToString(bytes) + "@:/?#%&+ $'\"`";
     }
 
-    /** Makes a compute for a branch to come; the suspend timeout is in seconds, 0 for the default and -1 for never. */
+    /** Returns a compute for a new branch; the suspend timeout is in seconds, 0 for the default and -1 for never. */
     SandboxBranch.Compute compute(String type, long suspendTimeout) {
         return new SandboxBranch.Compute(id("ep"), type, suspendTimeout, SandboxBranch.now(), false);
     }
 
     private String id(String prefix) {
-        String tail = Long.toString(random.nextLong(2_821_109_907_456L), 36);
-        return prefix + "-" + ADJECTIVES.get(random.nextInt(ADJECTIVES.size())) + "-" + NOUNS.get(random.nextInt(NOUNS.size()))
-                + "-" + "0".repeat(8 - tail.length()) + tail;
+        return "%s-%s-%s-%08x".formatted(prefix, ADJECTIVES.get(random.nextInt(ADJECTIVES.size())),
+                NOUNS.get(random.nextInt(NOUNS.size())), random.nextInt());
     }
 
     SandboxBranch defaultBranch() {

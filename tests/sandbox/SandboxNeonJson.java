@@ -1,12 +1,8 @@
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import java.time.Instant;
 import java.util.List;
 import java.util.Map;
 
-/**
- * Writes the sandbox's Neon project as Neon's OpenAPI document says, every required field included:
- * https://neon.com/api_spec/release/v2.json. What a field means to the sandbox is decided elsewhere.
- */
+/** The JSON of Neon's API, with every field that its OpenAPI document requires: https://neon.com/api_spec/release/v2.json. */
 final class SandboxNeonJson {
 
     private SandboxNeonJson() {
@@ -15,19 +11,6 @@ final class SandboxNeonJson {
     static ObjectNode error(String requestId, String code, String message) {
         return SandboxJson.object("""
                 {"request_id": %s, "code": %s, "message": %s}""", requestId, code, message);
-    }
-
-    static ObjectNode project(int branchesLimit, Instant createdAt) {
-        return SandboxJson.object("""
-                {"id": %1$s, "platform_id": "aws", "region_id": "aws-eu-central-1", "name": "sandbox", "provisioner": "k8s-neonvm",
-                 "pg_version": 17, "proxy_host": "eu-central-1.aws.neon.invalid", "branch_logical_size_limit": 512,
-                 "branch_logical_size_limit_bytes": 536870912, "store_passwords": true, "active_time_seconds": 0,
-                 "compute_time_seconds": 0, "cpu_used_sec": 0, "written_data_bytes": 0, "data_transfer_bytes": 0,
-                 "data_storage_bytes_hour": 0, "creation_source": "console", "history_retention_seconds": 86400, "created_at": %3$s,
-                 "updated_at": %3$s, "consumption_period_start": %3$s, "consumption_period_end": %4$s,
-                 "owner_id": "org-quiet-sandbox-00000000", "owner": {"email": "owner@example.com", "name": "sandbox",
-                     "branches_limit": %2$s, "subscription_type": "launch_v3"}}""",
-                SandboxNeon.PROJECT_ID, branchesLimit, createdAt, createdAt.plusSeconds(30 * 86400L));
     }
 
     static ObjectNode branch(SandboxBranch branch, String state) {
@@ -77,8 +60,8 @@ final class SandboxNeonJson {
 
     static ObjectNode role(SandboxBranch branch, String name) {
         return SandboxJson.object("""
-                {"branch_id": %s, "name": %s, "protected": false, "authentication_method": "password", "created_at": %3$s,
-                 "updated_at": %3$s}""", branch.id, name, branch.createdAt);
+                {"branch_id": %s, "name": %s, "protected": %s, "authentication_method": "password", "created_at": %4$s,
+                 "updated_at": %4$s}""", branch.id, name, name.equals("web_access"), branch.createdAt);
     }
 
     static ObjectNode database(SandboxBranch branch, String name, String owner) {
@@ -90,9 +73,9 @@ final class SandboxNeonJson {
     static ObjectNode operation(SandboxOperation operation) {
         return SandboxJson.object("""
                 {"id": %s, "project_id": %s, "branch_id": %s, "endpoint_id": %s, "action": %s, "status": %s, "failures_count": %s,
-                 "error": %s, "created_at": %9$s, "updated_at": %9$s, "total_duration_ms": %10$s}""",
+                 "error": %s, "created_at": %9$s, "updated_at": %9$s, "total_duration_ms": 100}""",
                 operation.id, SandboxNeon.PROJECT_ID, operation.branchId, operation.endpointId, operation.action, operation.status(),
-                operation.error() == null ? 0 : 1, operation.error(), operation.createdAt, operation.milliseconds());
+                operation.error() == null ? 0 : 1, operation.error(), operation.createdAt);
     }
 
     static ObjectNode connection(String uri, String database, String role, String password, String host, String poolerHost) {

@@ -2,59 +2,49 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.UUID;
 
-/**
- * Something that Neon does after it has answered, such as starting a compute. It ends after a time, and after it was asked about so often.
- */
+/** Work that Neon does after its answer, such as starting a compute. It ends after some time and after a number of polls. */
 final class SandboxOperation {
 
-    /** How an operation ends: with a status, and for a bad one with an error text, else null. */
-    record End(String status, String error) {
-        static final End FINISHED = new End("finished", null);
-    }
-
     final String id = UUID.randomUUID().toString();
+    final String action;
     final String branchId;
     final String endpointId;
-    final String action;
     final Instant createdAt = SandboxBranch.now();
 
-    private final long startedNanos = System.nanoTime();
-    private final Duration takes;
-    private final End end;
+    private final long endsAtNanos;
+    private final String endStatus;
+    private final String endError;
     private int pollsLeft;
 
     /**
-     * @param endpointId the compute it is about, or null
-     * @param takes how long it runs at least
-     * @param polls how often it must have been asked about before it ends
+     * @param endpointId the compute that it concerns, or null
+     * @param polls how often a client must ask about it before it ends
+     * @param endError the error that it ends with, or null
      */
-    SandboxOperation(String action, String branchId, String endpointId, Duration takes, int polls, End end) {
+    SandboxOperation(String action, String branchId, String endpointId, Duration takes, int polls, String endStatus, String endError) {
         this.action = action;
         this.branchId = branchId;
         this.endpointId = endpointId;
-        this.takes = takes;
+        this.endsAtNanos = System.nanoTime() + takes.toNanos();
         this.pollsLeft = polls;
-        this.end = end;
+        this.endStatus = endStatus;
+        this.endError = endError;
     }
 
-    /** Counts that someone asked. */
+    /** Counts a poll. */
     synchronized void polled() {
         pollsLeft--;
     }
 
     synchronized boolean isOver() {
-        return pollsLeft <= 0 && System.nanoTime() - startedNanos >= takes.toNanos();
+        return pollsLeft <= 0 && System.nanoTime() >= endsAtNanos;
     }
 
     String status() {
-        return isOver() ? end.status() : "running";
+        return isOver() ? endStatus : "running";
     }
 
     String error() {
-        return isOver() ? end.error() : null;
-    }
-
-    long milliseconds() {
-        return Math.min(takes.toMillis(), (System.nanoTime() - startedNanos) / 1_000_000);
+        return isOver() ? endError : null;
     }
 }

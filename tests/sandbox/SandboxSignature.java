@@ -19,19 +19,18 @@ import software.amazon.awssdk.http.SdkHttpMethod;
 import software.amazon.awssdk.regions.Region;
 
 /**
- * Who signed a request to AWS, for which region, and when. The request is signed again by AWS's own code, and the signatures compared. It
- * takes the SDK's older signer: the newer one signs a hash of the body as a header, which the aws command does not send.
+ * The region and time that a request to AWS was signed for. The request is signed again by the SDK, and the signatures are compared. This
+ * is the SDK's older signer, because the newer one also signs a header that the aws command does not send.
  */
 @SuppressWarnings("deprecation")
 record SandboxSignature(String region, Instant time) {
 
-    /** The form of times in signatures. */
-    static final DateTimeFormatter TIME = DateTimeFormatter.ofPattern("yyyyMMdd'T'HHmmssX").withZone(ZoneOffset.UTC);
+    private static final DateTimeFormatter TIME = DateTimeFormatter.ofPattern("yyyyMMdd'T'HHmmssX").withZone(ZoneOffset.UTC);
 
     private static final Pattern AUTHORIZATION =
             Pattern.compile("AWS4-HMAC-SHA256 Credential=[^/]+/\\d{8}/([^/]+)/.*, ?SignedHeaders=([^,]+), ?Signature=.*");
 
-    /** Returns nothing if it was not signed with this key for this service, and with it every header that AWS acts upon. */
+    /** Returns nothing unless the request, with every header that AWS uses, was signed with this key for this service. */
     static Optional<SandboxSignature> of(SandboxHttp.Request request, AwsBasicCredentials key, String service) {
         String received = request.headers().getOrDefault("authorization", "");
         Matcher authorization = AUTHORIZATION.matcher(received);

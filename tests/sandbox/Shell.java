@@ -12,13 +12,9 @@ import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
-/**
- * Runs a program as a child process and gives back all it said. It never lets the caller's environment leak into
- * the child, so that a test does the same on a developer's machine as on a build server.
- */
+/** Runs programs as child processes with an environment of their own, so that a test does the same on every machine. */
 final class Shell {
 
-    /** What a finished child left: its exit code and everything it wrote, decoded as UTF-8. */
     record Result(int exitCode, String out, String err) {
     }
 
@@ -28,23 +24,20 @@ final class Shell {
     }
 
     /**
-     * Runs {@code command} in {@code folder} with an empty stdin and waits for it.
+     * Runs a command in a folder with an empty stdin, and waits for it. Unless {@code env} sets them, {@code PATH} and {@code JAVA_HOME}
+     * are those of the tests, and the locale is UTF-8.
      *
-     * <p>The child's environment is {@code env} and no more, except that {@code PATH} is this process's, {@code JAVA_HOME} is the Java this
-     * test runs on and the locale is UTF-8, where {@code env} does not say otherwise.
-     *
-     * <p>Throws IllegalStateException, with what the child had said so far, when it runs for longer than five minutes;
-     * it and all its own children are dead by then. Throws UncheckedIOException when it cannot be started.
+     * <p>Throws IllegalStateException after five minutes, when the command and its children have been killed.
      */
     static Result run(Path folder, Map<String, String> env, String... command) {
         try {
-            // Files instead of pipes: a child that leaves a process of its own behind cannot hold up the reading.
+            // Files instead of pipes, because a process that the command leaves behind would keep a pipe open.
             Path out = Files.createTempFile("shell-", ".out");
             Path err = Files.createTempFile("shell-", ".err");
             try {
                 Process process = start(folder, env, command, out, err);
-                if (!finished(process)) {
-                    throw new IllegalStateException("%s is still running after %d minutes, and was ended; it said:%n%s%n%s"
+                if (!hasFinished(process)) {
+                    throw new IllegalStateException("%s ran for %d minutes; its output:%n%s%n%s"
                             .formatted(List.of(command), TIMEOUT_MINUTES, Files.readString(out), Files.readString(err)));
                 }
                 return new Result(process.exitValue(), Files.readString(out), Files.readString(err));
@@ -57,21 +50,21 @@ final class Shell {
         }
     }
 
-    /** Returns the command line of neon-ci as a process of its own, with the JVM that JBang would start it on. */
+    /** Returns the command that runs neon-ci in a JVM of its own, started as JBang starts it. */
     static String[] java(String... args) {
         Stream<String> jvm = Stream.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-XX:TieredStopAtLevel=1",
                 "-XX:+UseSerialGC", "-Xmx64m", "-cp", System.getProperty("java.class.path"), "NeonCi");
         return Stream.concat(jvm, Stream.of(args)).toArray(String[]::new);
     }
 
-    /** Returns these words as a shell's command line takes them. */
+    /** Quotes words for a shell. */
     static String quoted(String... words) {
         return Stream.of(words).map(word -> "'" + word.replace("'", "'\\''") + "'").collect(Collectors.joining(" "));
     }
 
-    /** Returns where a program is on the PATH. Throws IllegalStateException if it is not there. */
+    /** Finds a program on the PATH. Throws IllegalStateException if there is none. */
     static Path onPath(String program) {
-        return onPaths(program).findFirst().orElseThrow(() -> new IllegalStateException("there is no " + program + " on the PATH"));
+        return onPaths(program).findFirst().orElseThrow(() -> new IllegalStateException(program + " is not on the PATH"));
     }
 
     static boolean isOnPath(String program) {
@@ -83,12 +76,12 @@ final class Shell {
                 .filter(Files::isExecutable);
     }
 
-    /** Returns whether the tests are root's, for whom the modes of files do not hold. */
+    /** Returns whether the tests run as root, whom file modes do not restrict. */
     static boolean isRoot() {
         return System.getProperty("user.name").equals("root");
     }
 
-    /** Copies a file, or a folder with all that is in it, with time stamps, modes and links, over what may be there. */
+    /** Copies a file or a folder with its timestamps, modes and links, and overwrites existing files. */
     static void copy(Path from, Path to) {
         try (Stream<Path> files = Files.walk(from)) {
             for (Path file : files.toList()) {
@@ -104,7 +97,7 @@ final class Shell {
         }
     }
 
-    /** Deletes a folder with all that is in it. */
+    /** Deletes a folder with its content. */
     static void delete(Path folder) {
         try (Stream<Path> files = Files.walk(folder)) {
             files.sorted(Comparator.reverseOrder()).forEach(file -> file.toFile().delete());
@@ -128,22 +121,16 @@ final class Shell {
         return builder.start();
     }
 
-    private static boolean finished(Process process) {
+    private static boolean hasFinished(Process process) {
         try {
             if (process.waitFor(TIMEOUT_MINUTES, TimeUnit.MINUTES)) {
                 return true;
             }
-            end(process);
-            return false;
         } catch (InterruptedException e) {
-            end(process);
             Thread.currentThread().interrupt();
-            return false;
         }
-    }
-
-    private static void end(Process process) {
-        Stream.concat(process.descendants().toList().stream(), Stream.of(process.toHandle()))
-                .forEach(ProcessHandle::destroyForcibly);
+        process.descendants().forEach(ProcessHandle::destroyForcibly);
+        process.destroyForcibly();
+        return false;
     }
 }
