@@ -71,8 +71,10 @@ class RightDatabaseTest extends InSandbox {
     }
 
     @Test
-    void a_variable_with_the_written_value_or_none_is_accepted() {
-        assertEquals(0, create(Map.of("DATABASE_URL", " ", "DATABASE_URL_UNPOOLED", "")).exitCode());
+    void a_variable_with_the_written_value_is_accepted_and_a_blank_one_is_not() throws IOException {
+        assertRefused(create(Map.of("DATABASE_URL", "")), "DATABASE_URL is set");
+        assertRefused(create(Map.of("DATABASE_URL_UNPOOLED", " ")), "DATABASE_URL_UNPOOLED is set");
+        assertEquals(0, create().exitCode());
         Map<String, String> sourced = new HashMap<>();
         Cli.written(sandbox, Cli.BRANCH).lines().map(line -> line.replace("\"", "").split("=", 2))
                 .forEach(entry -> sourced.put(entry[0], entry[1]));

@@ -24,6 +24,9 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Builds that are killed, and env files that cannot be written: each in its own process. */
 @Tag("slow")
@@ -137,6 +140,10 @@ class KilledTest extends InSandbox {
         Files.writeString(envFile, OLD);
         Files.setPosixFilePermissions(envFile, PosixFilePermissions.fromString("-wx-wx-wx"));
         assertRefused(create(envFile), "permission denied");
+        Path local = Files.move(envFile, folder.resolve(".env.local"));
+        assertEquals("neon-ci: Could not read " + local + ": permission denied; fix this or remove the file, because it can override the"
+                + " written one.\n", create(envFile).err());
+        assertEquals(List.of(), sandbox.exchanges());
     }
 
     @Test
@@ -161,6 +168,32 @@ class KilledTest extends InSandbox {
         assertEquals(0, result.exitCode(), result.err());
         assertEquals(written("feature/login"), Files.readString(outside));
         assertEquals(List.of(outside), temporaries());
+    }
+
+    @ParameterizedTest
+    @CsvSource({"rw-r--r--, Read-only file system", "r--r--r--, permission denied"})
+    void a_read_only_bind_mount_is_noticed_before_any_request(String mode, String reason) throws IOException {
+        Path outside = Files.writeString(folder.resolve("outside"), OLD);
+        Files.setPosixFilePermissions(outside, PosixFilePermissions.fromString(mode));
+        Files.createFile(envFile);
+        String mount = "mount --bind outside .env && mount -o remount,bind,ro .env";
+        Shell.Result trial = Shell.run(folder, Map.of(), "unshare", "-rm", "sh", "-c", mount);
+        Assumptions.assumeTrue(trial.exitCode() == 0, () -> "this user cannot mount a file: " + trial.err().strip());
+        assertRefused(create(envFile, "unshare", "-rm", "sh", "-c", mount + "; setpriv --bounding-set=-all --inh-caps=-all \"$@\"", "sh"),
+                reason);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"i", "a"})
+    void an_immutable_or_append_only_file_is_noticed_before_any_request(String attribute) throws IOException {
+        Files.writeString(envFile, OLD);
+        Shell.Result change = Shell.run(folder, Map.of(), "chattr", "+" + attribute, ".env");
+        Assumptions.assumeTrue(change.exitCode() == 0, () -> "this user cannot set the attribute here: " + change.err().strip());
+        try {
+            assertRefused(create(envFile, "env"), "Operation not permitted");
+        } finally {
+            Shell.run(folder, Map.of(), "chattr", "-" + attribute, ".env");
+        }
     }
 
     @Test

@@ -1,19 +1,23 @@
 //SOURCES ../../lib/Variables.java
+//SOURCES ../sandbox/Shell.java
 
 import static org.junit.jupiter.api.Assertions.assertDoesNotThrow;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** What overrides the written entries: variables of the environment, and other env files. */
 class VariablesTest {
@@ -26,6 +30,8 @@ class VariablesTest {
             # in the environment | to be written | refused
             -                    | new           | false
             new                  | new           | false
+            ''                   | new           | true
+            ' '                  | -             | true
             old                  | new           | true
             -                    | -             | false
             old                  | -             | true
@@ -63,6 +69,30 @@ class VariablesTest {
         List<String> files = Stream.of(written.split(" ")).map(file -> folder + "/./" + file).toList();
         assertRefused(isRefused, other + " sets URL and overrides " + written.split(" ")[0] + " in Next.js and Vite; remove the entry, or"
                 + " also write this file with --env-file.", () -> variables().requireNoOverridingFile(files));
+    }
+
+    /** Each of these is an entry to Next.js or Vite. */
+    @ParameterizedTest
+    @ValueSource(strings = {"A=1\rURL=x", "A=1\n\ufeffURL=x", "\u00a0URL=x", "URL\u00a0=x", "export\u00a0URL=x", "\fURL=x", "\u3000URL=x",
+        "# A\u2028URL=x", "U\rRL=x", "=URL=x", "URL\n=x"})
+    void an_entry_with_an_odd_blank_or_line_end_is_found(String content) throws IOException {
+        Files.writeString(folder.resolve(".env.local"), content);
+        assertRefused(true, ".env.local sets URL and overrides .env in Next.js and Vite; remove the entry, or also write this file with"
+                + " --env-file.", () -> variables().requireNoOverridingFile(List.of(folder + "/.env")));
+    }
+
+    @Test
+    void a_folder_or_a_pipe_overrides_nothing() throws IOException {
+        Files.createDirectory(folder.resolve(".env.local"));
+        assertEquals(0, Shell.run(folder, Map.of(), "mkfifo", ".env.production").exitCode());
+        assertRefused(false, "", () -> variables().requireNoOverridingFile(List.of(folder + "/.env")));
+    }
+
+    @Test
+    void a_file_that_cannot_be_read_is_refused() throws IOException {
+        Path other = Files.writeString(folder.resolve(".env.local"), "A=1\n", StandardCharsets.UTF_16);
+        assertRefused(true, "Could not read " + other + ": it is not UTF-8 text; fix this or remove the file, because it can override the"
+                + " written one.", () -> variables().requireNoOverridingFile(List.of(folder + "/.env")));
     }
 
     private static Variables variables() {
