@@ -24,7 +24,6 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
-import org.junit.jupiter.params.provider.ValueSource;
 
 /** The builds of an Amplify app, one after another, with amplify.yml and with the README's buildspecs. */
 @Tag("slow")
@@ -128,10 +127,10 @@ class RehearsalTest {
         assertTrue(build.log().contains("Clean-up failed. The next build tries again.\n"), build.log());
     }
 
-    @ParameterizedTest
-    @ValueSource(strings = {"two words", "it's \"so\"", "$(touch pwned)`touch pwned`", "a;touch pwned&touch pwned", "*\\b", "größe"})
+    @Test
     @Order(8)
-    void any_branch_name_is_only_a_name(String branch) throws IOException {
+    void a_branch_name_is_only_a_name() throws IOException {
+        String branch = "two  words \"quoted\" it's $(touch pwned)`touch pwned`;touch pwned&touch pwned|*\\b größe";
         sandbox.aws().branches(branch);
         Rehearsal.Build build = rehearsal.build(amplifyYml, branch, Map.of());
         assertTrue(build.isDeployed(), build.log());
