@@ -25,6 +25,7 @@ import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.TestFactory;
 import org.junit.jupiter.api.io.TempDir;
+import software.amazon.awssdk.utils.http.SdkHttpUtils;
 
 /** Real readers of env files read the connection strings that Neon sent, and the rest of the file as before. */
 @Tag("slow")
@@ -36,7 +37,7 @@ class EnvFileReadersTest {
 
     /** Every character that a shell or a parser of env files interprets, and every one that a URI must encode. */
     private static final String PASSWORD = "npg_$\"'`\\+ &=;{}()<>^|~!*,é日😀$HOME${HOME}$(id)\\n"
-            + SandboxHttp.encode("$\"'`\\@/#+ :?%&=;{}[]()<>^|~!*,é日😀$HOME${HOME}$(id)%20\\n");
+            + SdkHttpUtils.urlEncode("$\"'`\\@/#+ :?%&=;{}[]()<>^|~!*,é日😀$HOME${HOME}$(id)%20\\n");
 
     /** The file before, with octal escapes for its bytes. Keys with a dot are not compared: readers misread them there. */
     private static final String FILES = """
