@@ -256,6 +256,27 @@ class CleanupBranchesTest extends InSandbox {
         assertFalse(result.err().toLowerCase(Locale.ROOT).contains("nothing"), result.err());
     }
 
+    /** A Neon project always has a default branch, so an empty list is no list. */
+    @Test
+    void a_later_list_without_branches_does_not_make_the_remaining_ones_deleted() {
+        IntStream.range(0, 9).forEach(i -> branches(APP + "-old-" + i));
+        sandbox.when("DELETE", "", () -> sandbox.fail("GET", "/api/.*/branches$", -1, Fault.status(200, "{\"branches\":[]}", Map.of())));
+        Cli.Result result = cleanUp();
+        assertEquals(9 - (sandbox.neon().names().size() - 1), deleted(result).size(), result.out());
+        assertEquals(1, result.exitCode());
+    }
+
+    @Test
+    void an_expiry_that_is_restored_is_not_called_cancelled() {
+        branches(APP + "-back");
+        Instant previous = SandboxBranch.now().plus(Duration.ofDays(20));
+        sandbox.neon().branch(APP + "-back").expiresAt(previous);
+        sandbox.when("PATCH", "", () -> sandbox.aws().branches("back"));
+        Cli.Result result = cleanUp("--grace", "3d");
+        assertEquals(previous, sandbox.neon().branch(APP + "-back").expiresAt);
+        assertTrue(result.out().contains(previous.toString()) && !result.out().contains("Cancelled"), result.out());
+    }
+
     @Test
     void a_dry_run_lists_the_live_branches_too_and_the_counts_name_all_kinds() {
         branches(APP + "-feature/login", APP + "-dev", APP + "-old");

@@ -185,6 +185,17 @@ class CreateBranchTest extends InSandbox {
         assertTrue(reset.out().contains("\nReset it to the current state of 'production'"), reset.out());
     }
 
+    /** What the branch is reset to may have other databases or roles than the branch. */
+    @ParameterizedTest
+    @ValueSource(strings = {"--dry-run", "--verbose"})
+    void a_reset_to_a_branch_without_the_database_or_role_fails_before_the_data_is_lost(String run) {
+        SandboxBranch branch = sandbox.neon().add(Cli.BRANCH);
+        sandbox.neon().add("staging").databases("crm", "shop");
+        sandbox.when("POST", "/restore$", () -> branch.databases("crm", "shop"));
+        assertFailed(create("--reset", "--parent-branch", "staging", run), "--database-name");
+        assertEquals(List.of(), changes());
+    }
+
     /** A branch that another build creates between the list and the POST must pass the same checks as one of the list. */
     @ParameterizedTest
     @CsvSource({"--schema-only, --schema-only", "--verbose, expired"})

@@ -141,6 +141,22 @@ class MaskedBranchTest extends InSandbox {
         assertEquals(1, requests("GET", "/anonymized_status$").size());
     }
 
+    /** A copy of a parent that is not masked yet, or whose masking failed, contains production's rows. */
+    @ParameterizedTest
+    @CsvSource({"anonymizing, new", "initialized, new", "error, new", "initialization_error, new", "error, --reset", "error, --dry-run"})
+    void a_branch_is_not_made_from_a_parent_that_is_not_masked(String state, String run) throws IOException {
+        sandbox.neon().maskingTakes(Duration.ofHours(1), 0);
+        SandboxBranch parent = sandbox.neon().add("golden");
+        parent.masking = new SandboxMasking(sandbox.neon(), parent,
+                Cli.json(Cli.RULES).valueStream().map(SandboxMasking.Rule::of).toList(), false);
+        parent.masking.state = state;
+        if (run.equals("--reset")) {
+            sandbox.neon().add(Cli.BRANCH);
+        }
+        assertRefused(createWithoutRules("--parent-branch", "golden", "--wait", "1s", run.equals("new") ? "--verbose" : run), "golden");
+        assertEquals(List.of(), changes());
+    }
+
     @Test
     void a_masked_branch_cannot_be_reset() throws IOException {
         Cli.addMasked(sandbox, Cli.RULES, true).state = "anonymized";

@@ -95,6 +95,29 @@ class RightDatabaseTest extends InSandbox {
         assertEquals(Cli.written(sandbox, Cli.BRANCH), Files.readString(local));
     }
 
+    /** Such answers come from a cache, or from a mistake of a proxy. The connection strings then belong to the branch of the answer. */
+    @ParameterizedTest
+    @ValueSource(strings = {"created", "compute"})
+    void an_answer_about_another_branch_does_not_lead_a_preview_to_production(String answer) throws IOException {
+        SandboxBranch production = sandbox.neon().branch("production");
+        String direct = sandbox.neon().connectionString("production");
+        String computeId = production.computes.get(0).id();
+        String computes = "\"endpoints\":[{\"id\":\"%s\",\"branch_id\":\"%s\",\"type\":\"read_write\",\"host\":\"%s\"}]".formatted(
+                computeId, production.id, direct.replaceAll(".*@|/.*", ""));
+        if (answer.equals("created")) {
+            sandbox.fail("POST", "/branches$", -1, Fault.status(201, "{\"branch\":{\"id\":\"" + production.id
+                    + "\",\"name\":\"production\",\"current_state\":\"ready\"}," + computes + "}", Map.of()));
+        } else {
+            sandbox.neon().add(Cli.BRANCH);
+            sandbox.fail("GET", "/endpoints$", -1, Fault.status(200, "{" + computes + "}", Map.of()));
+            for (boolean isPooled : new boolean[] {true, false}) {
+                sandbox.fail("GET", "/connection_uri\\?pooled=" + isPooled + "$", -1, Fault.status(200, "{\"uri\":\""
+                        + (isPooled ? direct.replace(computeId, computeId + "-pooler") : direct) + "\"}", Map.of()));
+            }
+        }
+        assertRefused(create(), "Neon");
+    }
+
     @Test
     void the_direct_string_is_written_to_the_named_variable() throws IOException {
         assertEquals(0, create("--unpooled-env-var", "DIRECT_URL").exitCode());

@@ -121,6 +121,17 @@ class SecretsTest extends InSandbox {
         assertFalse(err.toString().contains("secret"));
     }
 
+    /** Whoever mixes up options or quotes puts a connection string where a name belongs. */
+    @ParameterizedTest
+    @ValueSource(strings = {"--database-name", "--role-name", "--parent-branch", "--branch-name", "--production-branch", "--env-var",
+            "--param", "--api-key-param", "--env-file", "--masking-rules", "--keep"})
+    void a_connection_string_on_the_command_line_is_not_printed(String option) {
+        String value = "postgresql://neondb_owner:AbCdEfGh1234@ep-x.neon.tech/neondb";
+        sandbox.neon().add(SandboxAws.APP_ID + "-" + value);
+        Cli.Result result = option.equals("--keep") ? cleanUp(option, value) : create(option, value);
+        Cli.assertNoSecret(Set.of("AbCdEfGh1234"), result.out(), result.err());
+    }
+
     @ParameterizedTest
     @ValueSource(ints = {301, 302, 303, 307, 308})
     void no_credential_is_sent_to_the_target_of_a_redirect(int status) {

@@ -22,6 +22,10 @@ class BranchNameTest {
             `main\u00a0`    | main           | true
             `\u200bmain`    | main           | true
             'main'          | main           | true
+            `ma\u200bin`    | main           | true
+            `ma\u00adin`    | main           | true
+            `refs/heads/ main` | main        | true
+            `* main`        | main           | true
             ｍａｉｎ           | main           | true
             Gru\u0308ße     | Grüße          | true
             STRASSE         | straße         | true

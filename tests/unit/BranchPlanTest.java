@@ -55,6 +55,9 @@ class BranchPlanTest {
                                                                    | reset d1-feature from production_old_1 to production |
             feature --reset                    | d1-feature                     | fail | no parent
             feature --reset                    | d1-feature<production#masked   | fail | masked
+            feature --reset                    | d1-feature<production, x<d1-feature | fail | child
+            feature --parent-branch=staging    | staging#expires-15 | fail | 'staging'; expire
+            x --production-branch=live --parent-branch=staging | production, staging, d1-x#default | fail | default
 
             local/me --reset --expires-in      | d1-local/me<production | reset d1-local/me from production to production, expires on 20 |
             main --reset --expires-in          | d1-main<production     | reuse d1-main from production | --reset; --expires-in; 'main'

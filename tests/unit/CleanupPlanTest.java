@@ -23,6 +23,9 @@ class CleanupPlanTest {
             d1-keep                       | main             | keep: --keep 'keep'
             d1-local/me                   | main             | keep: developer
             d1-local                      | main             | delete
+            d1-Local/me                   | main             | keep: developer
+            d1-db_old_2026-11-25, d1-db#protected | main     | keep: backup
+            d1-db_old_2026-11-25, d1-db#default   | main     | keep: backup
             d1-pr-7                       | main, pr-7<fix   | keep: Amplify branch
             d1-fix                        | main, pr-7<fix   | keep: Amplify branch
             d1-pr-8                       | main, pr-7<fix   | delete

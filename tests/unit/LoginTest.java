@@ -118,14 +118,16 @@ class LoginTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"host", "HOST", "hostaddr", "port", "user", "password", "dbname", "database", "service", "passfile", "%68ost"})
+    @ValueSource(strings = {"host", "HOST", "hostaddr", "port", "user", "password", "dbname", "database", "service", "passfile", "%68ost",
+        "PGHOST", "PGPORT", "PGDBNAME"})
     void no_parameter_leads_elsewhere(String name) {
         assertFalse(Login.isParameter(name + "=x"));
     }
 
     @ParameterizedTest
     @CsvSource({"connect_timeout=15, true", "options=-c search_path=projects, true", "options=endpoint%3Dep-other, false",
-        "options=-c a=b project=x, false", "sslmode, false", "=x, false", "a b=x, false", "a&b=x, false", "'', false"})
+        "options=-c a=b project=x, false", "sslmode, false", "=x, false", "a b=x, false", "a&b=x, false", "'', false",
+        "a%3D1&host=evil, false", "a%3D%26user=evil, false"})
     void a_parameter_is_a_name_and_a_value(String text, boolean isParameter) {
         assertEquals(isParameter, Login.isParameter(text));
     }
