@@ -63,7 +63,7 @@ class BranchPlanTest {
             main --reset --expires-in          | d1-main<production     | reuse d1-main from production | --reset; --expires-in; 'main'
             main_old_1 --reset                 | d1-main_old_1<production       | reuse d1-main_old_1 from production | --reset; backup
             x --reset --expires-in             | d1-x<production#protected      | reuse d1-x from production | --expires-in; protected
-            x --reset --parent-branch=br-production | production, d1-x#default  | reuse d1-x | --reset; default
+            x --reset --parent-branch=br-production | production, d1-x#default  | fail       | default
             x --reset --production-branch=live | d1-x<production                | reset d1-x from production to production |
 
             live --production-branch=live      | d1-live<production             | use production |

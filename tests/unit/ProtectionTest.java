@@ -88,16 +88,16 @@ class ProtectionTest {
             d1-a                          |                  | [ab]      |
             """)
     void keeps_what_must_not_be_lost(String branch, String live, String keep, String words) {
-        Protection protection = new Protection("d1", "prod", live == null ? Set.of() : Set.of(live.split(", ")),
+        Protection protection = new Protection("d1", Branches.of(branch), "prod", live == null ? Set.of() : Set.of(live.split(", ")),
                 keep == null ? List.of() : List.of(keep.split(", ")));
-        Optional<String> reason = protection.reason(Branches.of(branch).get(0));
+        Optional<String> reason = protection.reason(Branches.of(branch).get(0).name());
         assertEquals(words != null, reason.isPresent(), reason::toString);
         assertTrue(words == null || reason.get().contains(words), reason::toString);
     }
 
     @Test
     void a_glob_of_many_stars_is_fast() {
-        Protection protection = new Protection("d1", null, Set.of(), List.of("**a**a**a**a**a**a**b"));
+        Protection protection = new Protection("d1", List.of(), null, Set.of(), List.of("**a**a**a**a**a**a**b"));
         assertEquals(Optional.empty(), assertTimeoutPreemptively(Duration.ofMinutes(1), () -> protection.reason("d1-" + "a".repeat(200))));
     }
 }
