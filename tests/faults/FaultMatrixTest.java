@@ -61,7 +61,7 @@ class FaultMatrixTest {
             expires|PATCH /branches/     |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
             reset  |POST /restore$       |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
             mask   |POST /branch_anonymized$|--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  ++  +-   +-   ++   ++  ++   +-   ++   ++
-            mask   |GET /anonymized_status$|--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
+            mask   |GET /anonymized_status$|--  --  +-  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
             masked |GET /anonymized_status$|--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
             masked |GET /masking_rules$  |--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
             cleanup|GET /api/.*/branches$|--  --  --  --  --  +-   +-  +-  +-   +-   +-  +-  +-  +-  +-   +-   +-   +-  +-   +-   +-   +-
@@ -77,7 +77,8 @@ class FaultMatrixTest {
 
         @Override
         public String toString() {
-            return run + ": " + method + " " + path + " " + fault + (isLasting ? " lasting: " : " once: ") + (succeeds ? "success" : "error");
+            return run + ": " + method + " " + path + " " + fault + (isLasting ? " lasting: " : " once: ")
+                    + (succeeds ? "success" : "error");
         }
     }
 
@@ -192,7 +193,8 @@ class FaultMatrixTest {
             case "role" -> "create-branch --role-name neondb_owner";
             case "expires" -> "create-branch --expires-in 7d";
             case "reset" -> "create-branch --reset";
-            case "mask", "masked" -> "create-branch --masking-rules " + Files.writeString(Path.of(envFile.getParent() + ".json"), Cli.RULES);
+            case "mask", "masked" -> "create-branch --masking-rules "
+                    + Files.writeString(Path.of(envFile.getParent() + ".json"), Cli.RULES);
             default -> "create-branch";
         };
         List<String> args = new ArrayList<>(List.of(more.split(" ")));

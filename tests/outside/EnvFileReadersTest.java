@@ -112,7 +112,8 @@ class EnvFileReadersTest {
             sandbox.neon().operationsTake(Duration.ZERO);
             SandboxBranch branch = sandbox.neon().add(Cli.BRANCH);
             for (boolean pooled : List.of(true, false)) {
-                String uri = "postgresql://neondb_owner:" + PASSWORD + "@" + sandbox.neon().host(branch.computes.get(0), pooled) + "/neondb";
+                String uri = "postgresql://neondb_owner:" + PASSWORD + "@" + sandbox.neon().host(branch.computes.get(0), pooled)
+                        + "/neondb";
                 entries.put(pooled ? "DATABASE_URL" : "DATABASE_URL_UNPOOLED", uri);
                 sandbox.fail("GET", "/connection_uri\\?pooled=" + pooled + "$", 1,
                         Fault.status(200, Cli.JSON.createObjectNode().put("uri", uri).toString(), Map.of()));

@@ -53,7 +53,8 @@ class SecretTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"x", "a:", ":@", "a:b", "a:b@", "postgres", "password=", "password=\"", "pwd='", "npg_", "\n", " ", ".", "\u0000"})
+    @ValueSource(strings = {"x", "a:", ":@", "a:b", "a:b@", "postgres", "password=", "password=\"", "pwd='", "npg_", "\n", " ", ".",
+        "\u0000"})
     void a_long_text_is_cut_before_patterns_run(String part) {
         assertTimeoutPreemptively(Duration.ofSeconds(20), () -> {
             String redacted = Secret.redact(part.repeat(100_000));
