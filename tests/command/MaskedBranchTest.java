@@ -127,8 +127,8 @@ class MaskedBranchTest extends InSandbox {
     @Test
     void refuses_a_branch_whose_masking_is_unknown() throws IOException {
         Cli.addMasked(sandbox, Cli.RULES, true).state = "paused";
-        assertRefused(create("--wait", "1s"), "paused");
-        assertRefused(createWithoutRules("--wait", "1s"), "paused");
+        assertRefused(create("--wait", "3s"), "paused");
+        assertRefused(createWithoutRules("--wait", "3s"), "paused");
         sandbox.fail("GET", "/anonymized_status$", -1, Fault.status(404, "<html>", Map.of("Content-Type", "text/html")));
         assertRefused(create(), "404");
         assertRefused(createWithoutRules(), "404");
