@@ -119,6 +119,27 @@ class RightDatabaseTest extends InSandbox {
     }
 
     @Test
+    void what_can_mislead_the_app_is_a_warning() throws IOException {
+        String other = sandbox.neon().connectionString("production");
+        Files.writeString(envFile, "POSTGRES_URL=" + other + "\n");
+        Files.writeString(folder.resolve("turbo.json"), "{\"globalEnv\": [\"DATABASE_*\"]}");
+        Shell.run(folder, Map.of(), "git", "init", "--quiet");
+        Map<String, String> variables = Map.of("PGHOST", other.replaceAll(".*@|/.*", ""), "AWS_JOB_ID", "");
+        Cli.Result result = create(variables, "--production-branch", "none");
+        assertEquals(0, result.exitCode());
+        assertEquals("""
+                Warning: PGHOST in the environment leads to another Neon branch, so the app may use two databases; remove it, or set it for \
+                this branch.
+                Warning: POSTGRES_URL in %1$s/.env leads to another Neon branch, so the app may use two databases; remove it, or set it for \
+                this branch.
+                Warning: Turborepo may reuse a build with another branch's database; add "globalDependencies": ["**/.env"] to %1$s/turbo.json.
+                Warning: Git does not ignore %1$s/.env, which contains a password; add it to .gitignore, and run 'git rm --cached' on it if \
+                it is tracked.
+                """.formatted(folder), result.err());
+        assertFalse(create(Map.of(), "--production-branch", "none").err().contains("Git"), "in a build");
+    }
+
+    @Test
     void the_direct_string_is_written_to_the_named_variable() throws IOException {
         assertEquals(0, create("--unpooled-env-var", "DIRECT_URL").exitCode());
         assertEquals(Cli.written(sandbox, Cli.BRANCH).replace("DATABASE_URL_UNPOOLED", "DIRECT_URL") + OLD, Files.readString(envFile));
