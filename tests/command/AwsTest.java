@@ -85,8 +85,9 @@ class AwsTest extends InSandbox {
     @ParameterizedTest
     @ValueSource(strings = {"sso_session = work\nsso_account_id = 1\nsso_role_name = r\n[sso-session work]\nsso_region = eu-west-1\n"
             + "sso_start_url = https://sso.example", "role_arn = arn:aws:iam::123456789012:role/r\nsource_profile = other",
-            "login_session = arn:aws:iam::123456789012:user/u", "output = text"})
-    void profiles_that_need_the_aws_command_work(String profile) throws IOException {
+            "login_session = arn:aws:iam::123456789012:user/u", "output = text",
+            "credential_process = aws configure export-credentials '--format' process # comment"})
+    void profiles_that_need_a_command_work(String profile) throws IOException {
         Map<String, String> laptop = laptop("[profile work]\nregion = eu-central-1\n" + profile + "\n");
         laptop.put("AWS_PROFILE", "work");
         laptop.remove("AWS_REGION");
@@ -119,15 +120,50 @@ class AwsTest extends InSandbox {
                 + " in ~/.aws: "));
     }
 
-    @Test
-    void a_command_for_credentials_that_hangs_is_given_up_and_ended() throws IOException {
-        Map<String, String> laptop = laptop("");
-        aws(laptop, "echo $$ > \"$HOME/pid\"; exec sleep 600");
-        Shell.Result result = run(laptop, "create-branch", "--wait", "1s");
-        assertEquals("neon-ci: Timed out after --wait (1s). Run again to continue, or increase --wait.\n", result.err());
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
+            ``                           | 'aws configure export-credentials'
+            credential_process = aws x   | credential_process of AWS profile 'default'
+            """)
+    void a_command_for_credentials_that_hangs_is_named_and_ended(String profile, String name) throws IOException {
+        Map<String, String> laptop = laptop("[default]\n" + profile + "\n");
+        aws(laptop, (profile.isEmpty() ? "" : "[ $1 = x ] || exit 1; ") + "echo $$ > \"$HOME/pid\"; exec sleep 600");
+        Shell.Result result = run(laptop, "create-branch", "--wait", "4s");
+        assertEquals("neon-ci: Could not read SSM parameter /neon/api-key in region eu-central-1: there are no AWS credentials, since "
+                + name + " did not finish; in Amplify give the app a service role, elsewhere sign in so that 'aws sts get-caller-identity'"
+                + " works.\n", result.err());
         assertEquals(1, result.exitCode());
         long command = Long.parseLong(Files.readString(folder.resolve("home/pid")).strip());
         ProcessHandle.of(command).ifPresent(process -> process.onExit().orTimeout(1, TimeUnit.MINUTES).join());
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"", "credential_process = aws x; true"})
+    void a_command_for_credentials_that_asks_for_an_mfa_code_gets_no_input(String profile) throws IOException {
+        Map<String, String> laptop = laptop("[default]\n" + profile + "\n");
+        aws(laptop, "read code && exec sleep 600; exit 255");
+        String err = run(laptop, "create-branch").err();
+        assertTrue(err.contains(": there are no AWS credentials; "), err);
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', textBlock = """
+            AWS_SESSION_TOKEN                      | se\\ncret
+            AWS_ACCESS_KEY_ID                      | se\\ncret
+            AWS_USE_FIPS_ENDPOINT                  | maybe
+            AWS_USE_FIPS_ENDPOINT                  | true
+            AWS_USE_DUALSTACK_ENDPOINT             | maybe
+            AWS_DEFAULTS_MODE                      | bogus
+            AWS_DISABLE_REQUEST_COMPRESSION        | x
+            AWS_REQUEST_MIN_COMPRESSION_SIZE_BYTES | x
+            """)
+    void an_odd_setting_ends_in_one_sentence_where_aws_is_needed(String variable, String value) {
+        Map<String, String> environment = sandbox.environment(Map.of(variable, value.translateEscapes()));
+        String err = process(environment, "create-branch").err();
+        assertTrue(err.matches("neon-ci: Could not read SSM parameter /neon/api-key in region eu-central-1: the AWS SDK failed"
+                + " \\([A-Za-z]+\\); check any proxy, the variables AWS_\\* and the files in ~/\\.aws\\.\n"), err);
+        environment.putAll(Cli.withKey(sandbox));
+        assertEquals("", process(environment, "create-branch").err());
     }
 
     @Test
