@@ -1,4 +1,4 @@
-//SOURCES ../../lib/Warnings.java
+//SOURCES ../../lib/Workspace.java
 //SOURCES ../sandbox/Shell.java
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
@@ -16,7 +16,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 /** What can mislead an app although the right entries were written. */
-class WarningsTest {
+class WorkspaceTest {
 
     private static final List<String> NAMES = List.of("URL", "URL_UNPOOLED");
 
@@ -38,7 +38,7 @@ class WarningsTest {
     void a_variable_that_leads_to_another_branch_is_named_without_its_value(String name, String value, boolean isOther) {
         Map<String, Secret> written = Map.of("URL", new Secret("postgresql://u:p@ep-own-branch-a1b2c3d4-pooler.neon.tech/neondb"));
         assertEquals(isOther ? List.of(name + " in .env leads to another Neon branch, so the app may use two databases; remove it, or set it"
-                + " for this branch.") : List.of(), Warnings.otherBranches(written, new TreeMap<>(Map.of(name, value)), ".env"));
+                + " for this branch.") : List.of(), Workspace.otherBranches(written, new TreeMap<>(Map.of(name, value)), ".env"));
     }
 
     @ParameterizedTest
@@ -65,7 +65,7 @@ class WarningsTest {
         String lines = missing.replace("variables", "\"globalEnv\": [\"URL\", \"URL_UNPOOLED\"]")
                 .replace("file", "\"globalDependencies\": [\"**/.env\"]");
         assertEquals(missing.equals("nothing") ? Optional.empty() : Optional.of("Turborepo may reuse a build with another branch's database;"
-                + " add " + lines + " to " + config + "."), Warnings.turbo(NAMES, folder.resolve("apps/web/.env")));
+                + " add " + lines + " to " + config + "."), Workspace.turbo(NAMES, folder.resolve("apps/web/.env")));
     }
 
     @Test
@@ -73,24 +73,24 @@ class WarningsTest {
         Path app = Files.createDirectories(folder.resolve("repository/apps/web"));
         Files.writeString(folder.resolve("turbo.json"), "{}");
         Files.createDirectory(folder.resolve("repository/.git"));
-        assertEquals(Optional.empty(), Warnings.turbo(NAMES, app.resolve(".env")));
+        assertEquals(Optional.empty(), Workspace.turbo(NAMES, app.resolve(".env")));
         Files.writeString(folder.resolve("repository/turbo.jsonc"), "{\"globalEnv\": [\"URL*\"]}");
         Files.writeString(app.resolve("turbo.json"), "{\"tasks\": {\"build\": {\"inputs\": [\".env\"]}}}");
-        assertEquals(Optional.empty(), Warnings.turbo(NAMES, app.resolve(".env")));
+        assertEquals(Optional.empty(), Workspace.turbo(NAMES, app.resolve(".env")));
     }
 
     @Test
     void a_file_that_git_does_not_ignore_or_tracks_is_named() throws IOException {
         Path file = Files.writeString(folder.resolve(".env"), "A=1\n");
-        assertEquals(Optional.empty(), Warnings.notIgnored(file), "no repository");
+        assertEquals(Optional.empty(), Workspace.notIgnored(file), "no repository");
         git("init", "--quiet");
         Optional<String> sentence = Optional.of("Git does not ignore " + file + ", which contains a password; add it to .gitignore, and run"
                 + " 'git rm --cached' on it if it is tracked.");
-        assertEquals(sentence, Warnings.notIgnored(file));
+        assertEquals(sentence, Workspace.notIgnored(file));
         Files.writeString(folder.resolve(".gitignore"), ".env\n");
-        assertEquals(Optional.empty(), Warnings.notIgnored(file));
+        assertEquals(Optional.empty(), Workspace.notIgnored(file));
         git("add", "--force", ".env");
-        assertEquals(sentence, Warnings.notIgnored(file));
+        assertEquals(sentence, Workspace.notIgnored(file));
     }
 
     private void git(String... args) {

@@ -1,6 +1,7 @@
 import com.fasterxml.jackson.core.json.JsonReadFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.FileSystems;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -15,17 +16,14 @@ import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
-/** Finds what can mislead an app although its env file is right. Returns sentences, which never contain a value. */
-final class Warnings {
+/** What is around the command: the Git branch, and what can mislead an app although its env file is right. No warning contains a value. */
+final class Workspace {
 
     /** The id of a Neon compute, which is part of every host that leads to its branch. */
     private static final Pattern COMPUTE_ID = Pattern.compile("(?<![a-z0-9-])ep-[a-z]+-[a-z]+-[a-z0-9]+");
 
-    private Warnings() {
-    }
-
     /** Returns all warnings for these entries, which were written to these files. */
-    static List<String> of(Map<String, Secret> written, List<String> files, Map<String, String> environment, boolean isBuild) {
+    static List<String> warnings(Map<String, Secret> written, List<String> files, Map<String, String> environment, boolean isBuild) {
         List<String> warnings = new ArrayList<>(otherBranches(written, environment, "the environment"));
         for (String name : files) {
             Path file = Path.of(name).toAbsolutePath().normalize();
@@ -74,7 +72,7 @@ final class Warnings {
 
     /** Returns the elements of all arrays with these names. */
     private static Set<String> values(List<Path> configs, String... names) {
-        return configs.stream().map(Warnings::read).flatMap(config -> Stream.of(names).flatMap(name -> config.findValues(name).stream()))
+        return configs.stream().map(Workspace::read).flatMap(config -> Stream.of(names).flatMap(name -> config.findValues(name).stream()))
                 .flatMap(JsonNode::valueStream).map(JsonNode::asText).collect(Collectors.toSet());
     }
 
@@ -93,6 +91,21 @@ final class Warnings {
             return FileSystems.getDefault().getPathMatcher("glob:" + pattern).matches(path);
         } catch (IllegalArgumentException e) {
             return false; // No glob.
+        }
+    }
+
+    /** Returns the Git branch of the current folder; the empty string if there is none or no Git. Fails with what Git prints. */
+    static String gitBranch() {
+        try {
+            Process git = new ProcessBuilder("git", "branch", "--show-current").start();
+            String name = new String(git.getInputStream().readAllBytes(), StandardCharsets.UTF_8).strip();
+            String error = new String(git.getErrorStream().readAllBytes(), StandardCharsets.UTF_8);
+            if (name.isEmpty() && !error.isBlank()) {
+                throw new Failure("Git could not tell the branch: " + Secret.redact(error) + "; set --branch-name.");
+            }
+            return name;
+        } catch (IOException e) {
+            return "";
         }
     }
 
