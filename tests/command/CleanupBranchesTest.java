@@ -256,11 +256,13 @@ class CleanupBranchesTest extends InSandbox {
         assertFalse(result.err().toLowerCase(Locale.ROOT).contains("nothing"), result.err());
     }
 
-    /** A Neon project always has a default branch, so an empty list is no list. */
-    @Test
-    void a_later_list_without_branches_does_not_make_the_remaining_ones_deleted() {
+    /** A Neon project always has a default branch, so a list without one is not Neon's whole list. */
+    @ParameterizedTest
+    @ValueSource(strings = {"", "{\"id\":\"br-other\",\"name\":\"other\"}"})
+    void a_later_list_without_a_default_branch_does_not_make_the_remaining_ones_deleted(String listed) {
         IntStream.range(0, 9).forEach(i -> branches(APP + "-old-" + i));
-        sandbox.when("DELETE", "", () -> sandbox.fail("GET", "/api/.*/branches$", -1, Fault.status(200, "{\"branches\":[]}", Map.of())));
+        sandbox.when("DELETE", "", () -> sandbox.fail("GET", "/api/.*/branches$", -1, Fault.status(200,
+                "{\"branches\":[" + listed + "]}", Map.of())));
         Cli.Result result = cleanUp();
         assertEquals(9 - (sandbox.neon().names().size() - 1), deleted(result).size(), result.out());
         assertEquals(1, result.exitCode());

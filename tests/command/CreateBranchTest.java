@@ -258,6 +258,24 @@ class CreateBranchTest extends InSandbox {
         assertEquals(List.of(), changes());
     }
 
+    /** For example because the role was created by SQL and Neon does not know its password. */
+    @Test
+    void a_login_that_has_no_connection_string_fails_before_anything_is_created() {
+        sandbox.fail("GET", "/connection_uri$", -1, Fault.neon(404, "", "role password not found"));
+        for (String run : List.of("--dry-run", "--verbose")) {
+            assertFailed(create(run), "role password not found");
+            assertEquals(List.of(), changes());
+        }
+    }
+
+    @Test
+    void a_reset_that_is_bound_to_fail_creates_no_compute() {
+        sandbox.neon().add(Cli.BRANCH).withoutCompute();
+        sandbox.neon().add("staging").databases("crm", "shop");
+        assertFailed(create("--reset", "--parent-branch", "staging"), "--database-name");
+        assertEquals(List.of(), changes());
+    }
+
     @Test
     void prints_the_expiry_of_a_new_branch_and_a_dry_run_what_would_happen_to_it() {
         String plan = create("--expires-in", "7d", "--dry-run").out();

@@ -157,6 +157,17 @@ class MaskedBranchTest extends InSandbox {
         assertEquals(List.of(), changes());
     }
 
+    @ParameterizedTest
+    @ValueSource(strings = {"--dry-run", "--verbose"})
+    void a_parent_whose_masking_nobody_started_fails_at_once(String run) throws IOException {
+        SandboxBranch parent = sandbox.neon().add("golden");
+        parent.masking = new SandboxMasking(sandbox.neon(), parent,
+                Cli.json(Cli.RULES).valueStream().map(SandboxMasking.Rule::of).toList(), false);
+        parent.masking.state = "initialized";
+        assertRefused(createWithoutRules("--parent-branch", "golden", "--wait", "1s", run), "golden");
+        assertEquals(1, requests("GET", "/anonymized_status$").size());
+    }
+
     @Test
     void a_masked_branch_cannot_be_reset() throws IOException {
         Cli.addMasked(sandbox, Cli.RULES, true).state = "anonymized";

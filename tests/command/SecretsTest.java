@@ -133,6 +133,16 @@ class SecretsTest extends InSandbox {
     }
 
     @ParameterizedTest
+    @ValueSource(strings = {"npg_AbCdEfGh1234", "neondb_owner:AbCdEfGh1234@ep-x.neon.tech", "postgresql:neondb_owner:AbCdEfGh1234@ep-x",
+            "postgresql%3a//neondb_owner:AbCdEfGh1234@ep-x"})
+    void a_password_on_the_command_line_is_not_printed(String value) {
+        for (String option : List.of("--role-name", "--parent-branch", "--masking-rules")) {
+            Cli.Result result = create(option, value);
+            Cli.assertNoSecret(Set.of("AbCdEfGh1234"), result.out(), result.err());
+        }
+    }
+
+    @ParameterizedTest
     @ValueSource(ints = {301, 302, 303, 307, 308})
     void no_credential_is_sent_to_the_target_of_a_redirect(int status) {
         try (Sandbox elsewhere = Sandbox.withoutPostgres()) {

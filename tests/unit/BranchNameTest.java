@@ -26,6 +26,9 @@ class BranchNameTest {
             `ma\u00adin`    | main           | true
             `refs/heads/ main` | main        | true
             `* main`        | main           | true
+            `main \u200b`   | main           | true
+            `main \t`       | main           | true
+            `\u200b'main'`  | main           | true
             ｍａｉｎ           | main           | true
             Gru\u0308ße     | Grüße          | true
             STRASSE         | straße         | true
