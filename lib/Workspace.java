@@ -6,15 +6,13 @@ import java.nio.file.FileSystems;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.TreeSet;
 import java.util.regex.MatchResult;
 import java.util.regex.Pattern;
-import java.util.stream.Collectors;
-import java.util.stream.Stream;
 
 /** What is around the command: the Git branch, and what can mislead an app although its env file is right. No warning contains a value. */
 final class Workspace {
@@ -28,7 +26,7 @@ final class Workspace {
         for (String name : files) {
             Path file = Path.of(name).toAbsolutePath().normalize();
             warnings.addAll(otherBranches(written, EnvFile.entries(file), name));
-            turbo(written.keySet(), file).ifPresent(warnings::add);
+            turbo(List.copyOf(written.keySet()), file).ifPresent(warnings::add);
             if (!isBuild) {
                 notIgnored(file).ifPresent(warnings::add);
             }
@@ -38,57 +36,58 @@ final class Workspace {
 
     /** Returns a sentence for each variable that leads to another compute than the written entries. */
     static List<String> otherBranches(Map<String, Secret> written, Map<String, String> variables, String place) {
-        Set<String> own = written.values().stream().flatMap(value -> computeIds(value.value())).collect(Collectors.toSet());
-        return variables.keySet().stream().sorted().filter(name -> !written.containsKey(name))
-                .filter(name -> computeIds(variables.get(name)).anyMatch(id -> !own.contains(id)))
-                .map(name -> name + " in " + place + " leads to another Neon branch, so the app may use two databases; remove it, or set"
-                        + " it for this branch.").toList();
+        Set<String> ownIds = new TreeSet<>();
+        written.values().forEach(value -> ownIds.addAll(computeIds(value.value())));
+        List<String> warnings = new ArrayList<>();
+        for (String name : new TreeSet<>(variables.keySet())) {
+            if (!written.containsKey(name) && !ownIds.containsAll(computeIds(variables.get(name)))) {
+                warnings.add(name + " in " + place + " leads to another Neon branch, so the app may use two databases; remove it, or set it"
+                        + " for this branch.");
+            }
+        }
+        return warnings;
     }
 
-    private static Stream<String> computeIds(String value) {
-        return COMPUTE_ID.matcher(value).results().map(MatchResult::group);
+    private static List<String> computeIds(String value) {
+        return COMPUTE_ID.matcher(value).results().map(MatchResult::group).toList();
     }
 
     /** Returns a sentence if Turborepo does not know the variables or the file, and so reuses a build when they change. */
-    static Optional<String> turbo(Collection<String> names, Path file) {
-        List<Path> folders = new ArrayList<>();
+    static Optional<String> turbo(List<String> names, Path file) {
+        List<Path> configs = new ArrayList<>();
         for (Path folder = file.getParent(); folder != null; folder = Files.exists(folder.resolve(".git")) ? null : folder.getParent()) {
-            folders.add(folder);
+            configs.addAll(List.of(folder.resolve("turbo.json"), folder.resolve("turbo.jsonc")));
         }
-        List<Path> configs = folders.stream().flatMap(folder -> Stream.of("turbo.json", "turbo.jsonc").map(folder::resolve))
-                .filter(Files::isRegularFile).toList();
-        Set<String> variables = values(configs, "globalEnv", "env");
-        Set<String> inputs = values(configs, "globalDependencies", "inputs");
+        configs.removeIf(Files::notExists);
         List<String> lines = new ArrayList<>();
-        if (!names.stream().allMatch(name -> variables.stream().anyMatch(glob -> matches(glob, Path.of(name))))) {
+        if (!configs.isEmpty() && !names.stream().allMatch(name -> isListed(Path.of(name), "", configs, "globalEnv", "env"))) {
             lines.add("\"globalEnv\": [\"" + String.join("\", \"", names) + "\"]");
         }
-        if (folders.stream().noneMatch(folder -> inputs.stream().anyMatch(glob -> matches(glob, folder.relativize(file))))) {
+        if (!configs.isEmpty() && !isListed(file, "**/", configs, "globalDependencies", "inputs")) {
             lines.add("\"globalDependencies\": [\"**/" + file.getFileName() + "\"]");
         }
-        return configs.isEmpty() || lines.isEmpty() ? Optional.empty() : Optional.of("Turborepo may reuse a build with another branch's"
-                + " database; add " + String.join(" and ", lines) + " to " + configs.get(configs.size() - 1) + ".");
+        return lines.isEmpty() ? Optional.empty() : Optional.of("Turborepo may reuse a build with another branch's database; add "
+                + String.join(" and ", lines) + " to " + configs.get(configs.size() - 1) + ".");
     }
 
-    /** Returns the elements of all arrays with these names. */
-    private static Set<String> values(List<Path> configs, String... names) {
-        return configs.stream().map(Workspace::read).flatMap(config -> Stream.of(names).flatMap(name -> config.findValues(name).stream()))
-                .flatMap(JsonNode::valueStream).map(JsonNode::asText).collect(Collectors.toSet());
-    }
-
-    private static JsonNode read(Path config) {
-        try {
-            return Http.JSON.reader().withFeatures(JsonReadFeature.ALLOW_JAVA_COMMENTS, JsonReadFeature.ALLOW_TRAILING_COMMA)
-                    .readTree(Files.readAllBytes(config));
-        } catch (IOException e) {
-            return Http.JSON.missingNode();
+    /** Returns whether a glob in any array of these names matches. */
+    private static boolean isListed(Path path, String prefix, List<Path> configs, String... arrays) {
+        List<String> globs = new ArrayList<>();
+        for (Path config : configs) {
+            try {
+                JsonNode json = Http.JSON.reader().withFeatures(JsonReadFeature.ALLOW_JAVA_COMMENTS, JsonReadFeature.ALLOW_TRAILING_COMMA)
+                        .readTree(Files.readAllBytes(config));
+                List.of(arrays).forEach(name -> json.findValues(name).forEach(array -> array.forEach(glob -> globs.add(glob.asText()))));
+            } catch (IOException e) {
+                continue; // Turborepo cannot read it either.
+            }
         }
+        return globs.stream().anyMatch(glob -> matches(prefix + glob.replace("$TURBO_ROOT$/", ""), path));
     }
 
     private static boolean matches(String glob, Path path) {
         try {
-            String pattern = glob.replace("$TURBO_ROOT$/", "").replace("**/", "{**/,}");
-            return FileSystems.getDefault().getPathMatcher("glob:" + pattern).matches(path);
+            return FileSystems.getDefault().getPathMatcher("glob:" + glob.replace("**/", "{**/,}")).matches(path);
         } catch (IllegalArgumentException e) {
             return false; // No glob.
         }

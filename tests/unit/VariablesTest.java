@@ -81,6 +81,14 @@ class VariablesTest {
                 + " --env-file.", () -> variables().requireNoOverridingFile(List.of(folder + "/.env")));
     }
 
+    @ParameterizedTest
+    @CsvSource({".env, .env.local", ".env.local, .env"})
+    void a_link_to_the_written_file_overrides_nothing(String link, String target) throws IOException {
+        Files.writeString(folder.resolve(target), "URL=x\n");
+        Files.createSymbolicLink(folder.resolve(link), Path.of(target));
+        assertRefused(false, "", () -> variables().requireNoOverridingFile(List.of(folder + "/.env")));
+    }
+
     @Test
     void a_folder_or_a_pipe_overrides_nothing() throws IOException {
         Files.createDirectory(folder.resolve(".env.local"));
