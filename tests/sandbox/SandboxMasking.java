@@ -19,7 +19,7 @@ final class SandboxMasking {
 
     private final SandboxNeon neon;
     private final SandboxBranch branch;
-    private boolean isWanted;
+    private final boolean isWanted;
     private SandboxOperation phase;
 
     volatile List<Rule> rules;
@@ -36,15 +36,6 @@ final class SandboxMasking {
         enter("created", "Preparing the branch");
     }
 
-    /** Starts to mask. Returns false if that is not possible in the present state. */
-    boolean start() {
-        boolean canStart = List.of("initialized", "error", "anonymized").contains(state);
-        if (canStart) {
-            enter("anonymizing", "Anonymizing " + rules.size() + " columns");
-        }
-        return canStart;
-    }
-
     /** Counts a poll, and enters the next states whose time has come. */
     void polled() {
         phase.polled();
@@ -53,7 +44,11 @@ final class SandboxMasking {
             before = state;
             switch (state) {
                 case "created" -> enterUnlessFailing("initialized", "Ready to anonymize", "initialization_error");
-                case "initialized" -> isWanted = isWanted && !start();
+                case "initialized" -> {
+                    if (isWanted) {
+                        enter("anonymizing", "Anonymizing " + rules.size() + " columns");
+                    }
+                }
                 case "anonymizing" -> finish();
                 default -> { }
             }

@@ -110,27 +110,12 @@ final class SandboxNeon {
         return create(name, branch(parent), false, List.of(compute("read_write", 0)));
     }
 
-    synchronized void makeDefault(String nameOrId) {
-        SandboxBranch chosen = branch(nameOrId);
-        branches.values().forEach(branch -> branch.isDefault = branch == chosen);
-    }
-
     synchronized void remove(String nameOrId) {
         drop(branch(nameOrId));
     }
 
     synchronized void rename(String nameOrId, String name) {
         branch(nameOrId).name = name;
-    }
-
-    /** Simulates an instant restore of a branch: adds a backup, which becomes the parent of the branch's children, and returns it. */
-    synchronized SandboxBranch restoreInstantly(String nameOrId) {
-        SandboxBranch branch = branch(nameOrId);
-        SandboxBranch backup = create(branch.name + "_old_" + SandboxBranch.now(), branch, false, List.of());
-        branches.values().stream().filter(child -> child != backup && branch.id.equals(child.parentId))
-                .forEach(child -> child.parentId = backup.id);
-        backup.parentId = branch.parentId;
-        return backup;
     }
 
     /** Makes all branches older by this much, and deletes those that have expired. */

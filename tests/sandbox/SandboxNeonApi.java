@@ -90,7 +90,6 @@ final class SandboxNeonApi {
             case "DELETE /branches/{}" -> deleteBranch(neon.branches.get(id));
             case "POST /branches/{}/restore" -> ok(restoreBranch(existing(id), read(request.body())));
             case "GET /branches/{}/anonymized_status" -> ok(maskingStatus(existing(id)));
-            case "POST /branches/{}/anonymize" -> ok(startMasking(existing(id)));
             case "GET /branches/{}/masking_rules" -> ok(SandboxNeonJson.maskingRules(masking(existing(id)).rules));
             case "GET /branches/{}/endpoints" -> ok(SandboxJson.object("{\"endpoints\": %s}", endpoints(existing(id))));
             case "GET /branches/{}/roles" -> ok(SandboxJson.object("{\"roles\": %s}", roles(existing(id))));
@@ -197,11 +196,6 @@ final class SandboxNeonApi {
 
     private ObjectNode maskingStatus(SandboxBranch branch) {
         masking(branch).polled();
-        return SandboxNeonJson.masking(branch, branch.masking);
-    }
-
-    private ObjectNode startMasking(SandboxBranch branch) {
-        refuseIf(!masking(branch).start(), 422, "anonymization cannot be started while the branch is in state " + branch.masking.state);
         return SandboxNeonJson.masking(branch, branch.masking);
     }
 
