@@ -50,7 +50,7 @@ class MaskedBranchTest extends InSandbox {
         String staging = sandbox.neon().add("staging").id;
         Cli.Result result = create("--parent-branch", "staging", "--expires-in", "7d", "--suspend-timeout", "120");
         assertEquals(0, result.exitCode(), result.err());
-        assertTrue(result.out().contains("\nIt is masked.\n"), result.out());
+        assertTrue(result.out().contains(" is masked.\n"), result.out());
         assertEquals("", result.err());
         assertEquals(Cli.written(sandbox, Cli.BRANCH), Files.readString(envFile));
 
@@ -63,7 +63,7 @@ class MaskedBranchTest extends InSandbox {
         assertNotNull(branch().expiresAt);
 
         Cli.Result again = create();
-        assertTrue(again.out().startsWith("Reusing ") && again.out().contains("\nIt is masked.\n"), again.out());
+        assertTrue(again.out().startsWith("Reusing ") && again.out().contains(" is masked.\n"), again.out());
         assertEquals(1, requests("POST", "").size());
         assertEquals(List.of(), requests("POST|PATCH", "/(anonymize|masking_rules)$"));
     }
