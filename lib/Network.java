@@ -7,17 +7,13 @@ import java.net.InetSocketAddress;
 import java.net.PasswordAuthentication;
 import java.net.Proxy;
 import java.net.URI;
-import java.net.URLDecoder;
 import java.net.UnknownHostException;
-import java.nio.charset.StandardCharsets;
 import java.security.GeneralSecurityException;
 import java.time.Duration;
 import java.util.List;
 import java.util.Locale;
 import java.util.Objects;
 import java.util.Optional;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import software.amazon.awssdk.http.SdkHttpClient;
 import software.amazon.awssdk.http.apache.ApacheHttpClient;
@@ -28,7 +24,7 @@ import software.amazon.awssdk.http.urlconnection.UrlConnectionHttpClient;
 final class Network {
 
     static {
-        // Java reads these once. By default it refuses to send a password to a proxy, or sends a wrong one twenty times.
+        // Java reads these once. By default it sends no password to a proxy, or sends a wrong one twenty times.
         System.setProperty("jdk.http.auth.tunneling.disabledSchemes", "");
         System.setProperty("http.maxRedirects", "2");
     }
@@ -37,12 +33,22 @@ final class Network {
     static final Duration REQUEST_TIMEOUT = Duration.ofSeconds(20);
     private static final Duration CONNECT_TIMEOUT = Duration.ofSeconds(10);
 
-    /** {@code http://user:password@host:port}, of which only the host is required. */
-    private static final Pattern PROXY =
-            Pattern.compile("(?i)(?:http://|(?!\\w+://))(?:([^:]*):?(.*)@)?(\\[[0-9a-f:.]+]|[^:/@\\[\\]\\s]+)(?::(\\d{1,5}))?/?");
-
-    /** An HTTP proxy; user and password are empty if HTTPS_PROXY has none. */
+    /** An HTTP proxy. The user and password are empty if its address has none. */
     record ProxyServer(String host, int port, String user, String password) {
+
+        /** Reads {@code http://user:password@host:port}, of which only the host is required; nothing if it is something else. */
+        static Optional<ProxyServer> of(String address) {
+            try {
+                URI uri = URI.create(address.contains("://") ? address : "http://" + address);
+                int port = uri.getPort() < 0 ? 80 : uri.getPort();
+                boolean isValid = "http".equalsIgnoreCase(uri.getScheme()) && uri.getHost() != null && port > 0 && port <= 65_535;
+                String[] login = (Objects.requireNonNullElse(uri.getUserInfo(), "") + ":").split(":", 2);
+                return isValid ? Optional.of(new ProxyServer(uri.getHost(), port, login[0], login[1].replaceFirst(":$", "")))
+                        : Optional.empty();
+            } catch (IllegalArgumentException e) {
+                return Optional.empty();
+            }
+        }
 
         @Override
         public String toString() {
@@ -50,12 +56,12 @@ final class Network {
         }
     }
 
-    /** Answers only the proxy. It is one object, because Java shares connections and logins only between requests with the same one. */
+    /** Answers only the proxy. Java shares connections and logins only between requests with the same authenticator. */
     private static final Authenticator PROXY_LOGIN = new Authenticator() {
         @Override
         protected PasswordAuthentication getPasswordAuthentication() {
             boolean isProxy = getRequestorType() == RequestorType.PROXY;
-            return parse(variable("HTTPS_PROXY")).filter(proxy -> isProxy && !proxy.user().isEmpty())
+            return ProxyServer.of(variable("HTTPS_PROXY")).filter(proxy -> isProxy && !proxy.user().isEmpty())
                     .map(proxy -> new PasswordAuthentication(proxy.user(), proxy.password().toCharArray())).orElse(null);
         }
     };
@@ -76,9 +82,8 @@ final class Network {
     static SdkHttpClient client(Deadline deadline) {
         return UrlConnectionHttpClient.create(address -> {
             try {
-                Proxy proxy = proxy(address).map(used -> new Proxy(Proxy.Type.HTTP, new InetSocketAddress(used.host(), used.port())))
-                        .orElse(Proxy.NO_PROXY);
-                HttpURLConnection connection = (HttpURLConnection) address.toURL().openConnection(proxy);
+                HttpURLConnection connection = (HttpURLConnection) address.toURL().openConnection(proxy(address).map(proxy ->
+                        new Proxy(Proxy.Type.HTTP, new InetSocketAddress(proxy.host(), proxy.port()))).orElse(Proxy.NO_PROXY));
                 connection.setAuthenticator(PROXY_LOGIN);
                 connection.setConnectTimeout((int) CONNECT_TIMEOUT.toMillis());
                 connection.setReadTimeout((int) deadline.timeout(REQUEST_TIMEOUT).toMillis());
@@ -95,34 +100,15 @@ final class Network {
         if (value.isEmpty() || !address.getScheme().equals("https") || isDirect(address.getHost(), variable("NO_PROXY"))) {
             return Optional.empty();
         }
-        Optional<ProxyServer> proxy = parse(value);
-        if (proxy.isEmpty()) {
-            throw new ConnectException("HTTPS_PROXY is not the address of an HTTP proxy");
-        }
-        return proxy;
-    }
-
-    static Optional<ProxyServer> parse(String value) {
-        Matcher parts = PROXY.matcher(value);
-        int port = !parts.matches() ? 0 : parts.group(4) == null ? 80 : Integer.parseInt(parts.group(4));
-        return port < 1 || port > 65_535 ? Optional.empty()
-                : Optional.of(new ProxyServer(parts.group(3), port, decode(parts.group(1)), decode(parts.group(2))));
-    }
-
-    private static String decode(String part) {
-        try {
-            return part == null ? "" : URLDecoder.decode(part.replace("+", "%2B"), StandardCharsets.UTF_8);
-        } catch (IllegalArgumentException e) {
-            return part; // It is not encoded.
-        }
+        return Optional.of(ProxyServer.of(value)
+                .orElseThrow(() -> new ConnectException("HTTPS_PROXY is not the address of an HTTP proxy")));
     }
 
     /** Reads NO_PROXY as curl does: each entry is a host with all its subdomains, and a single * is every host. */
     static boolean isDirect(String host, String noProxy) {
         String name = "." + host.toLowerCase(Locale.ROOT);
         return noProxy.strip().equals("*") || Stream.of(noProxy.toLowerCase(Locale.ROOT).split("[,\\s]+"))
-                .map(entry -> entry.replaceFirst("^\\.", "").replaceFirst("\\.$", ""))
-                .anyMatch(entry -> !entry.isEmpty() && name.endsWith("." + entry));
+                .map(entry -> entry.replaceAll("^\\.|\\.$", "")).anyMatch(entry -> !entry.isEmpty() && name.endsWith("." + entry));
     }
 
     /** Returns a variable in lower or upper case; the empty string if it is not set. */
@@ -149,23 +135,21 @@ final class Network {
     private static Optional<String> reason(Throwable e) {
         List<Throwable> causes = Stream.iterate(e, Objects::nonNull, Throwable::getCause).toList();
         Throwable root = causes.get(causes.size() - 1);
+        String text = root.getMessage() == null ? "no connection" : Secret.redact(root.getMessage());
         if (root instanceof UnknownHostException) {
-            // Some clients append the system's error.
-            return Optional.of("unknown host " + Secret.redact(String.valueOf(root.getMessage())).replaceFirst("[:\\s].*", ""));
+            return Optional.of("unknown host " + text.replaceFirst("[:\\s].*", "")); // Some clients append the system's error.
         }
         // The SDK and Java have several exceptions for it.
         if (causes.stream().anyMatch(cause -> cause.getClass().getSimpleName().contains("Timeout"))) {
             return Optional.of("timed out");
         }
-        // The SDK's own copy of Jackson.
         if (root.getClass().getSimpleName().startsWith("Json")) {
-            return Optional.of("invalid JSON");
+            return Optional.of("invalid JSON"); // The SDK has its own copy of Jackson.
         }
-        boolean isCertificate = causes.stream().anyMatch(GeneralSecurityException.class::isInstance);
-        if (!isCertificate && !(root instanceof IOException)) {
-            return Optional.empty(); // Its message can hold a secret, such as an illegal header value.
+        if (causes.stream().anyMatch(GeneralSecurityException.class::isInstance)) {
+            return Optional.of("its certificate is not trusted: " + text);
         }
-        String text = root.getMessage() == null ? "no connection" : Secret.redact(root.getMessage());
-        return Optional.of(isCertificate ? "its certificate is not trusted: " + text : text);
+        // Other messages can hold secrets, such as an illegal header value.
+        return root instanceof IOException ? Optional.of(text) : Optional.empty();
     }
 }

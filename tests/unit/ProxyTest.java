@@ -33,7 +33,8 @@ class ProxyTest {
             proxy                              | proxy:80 user='' password=''
             http://[::1]:3128                  | [::1]:3128 user='' password=''
             http://us%20er:p%40s:s@proxy:65535 | proxy:65535 user='us er' password='p@s:s'
-            user:100%+/@1@proxy                | proxy:80 user='user' password='100%+/@1'
+            user:1+1@proxy                     | proxy:80 user='user' password='1+1'
+            http://user:100%@proxy             | refused
             user@proxy:1                       | proxy:1 user='user' password=''
             socks5://user:secret@proxy:1080    | refused
             https://proxy:443                  | refused
@@ -42,10 +43,11 @@ class ProxyTest {
             http://user:secret@proxy:port      | refused
             http://                            | refused
             http://[::1                        | refused
-            http://proxy/path                  | refused
+            http://proxy/path                  | proxy:80 user='' password=''
+            my_proxy:80                        | refused
             """)
     void https_proxy_is_an_http_proxy_with_or_without_a_login(String value, String expected) {
-        assertEquals(expected, Network.parse(value)
+        assertEquals(expected, Network.ProxyServer.of(value)
                 .map(proxy -> proxy + " user='" + proxy.user() + "' password='" + proxy.password() + "'").orElse("refused"));
     }
 }
