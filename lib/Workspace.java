@@ -112,7 +112,7 @@ final class Workspace {
     static Optional<String> notIgnored(Path file) {
         try {
             // Exit code 1 means tracked or not ignored, 128 no repository.
-            Process git = new ProcessBuilder("git", "check-ignore", "--quiet", file.getFileName().toString())
+            Process git = new ProcessBuilder("git", "check-ignore", "--quiet", "--", file.getFileName().toString())
                     .directory(file.getParent().toFile()).redirectErrorStream(true).redirectOutput(ProcessBuilder.Redirect.DISCARD).start();
             return git.onExit().join().exitValue() != 1 ? Optional.empty() : Optional.of("Git does not ignore " + file + ", which contains"
                     + " a password; add it to .gitignore, and run 'git rm --cached' on it if it is tracked.");
