@@ -71,7 +71,8 @@ final class Network {
         if (!method.equals("PATCH")) {
             return client(deadline);
         }
-        ProxyConfiguration.Builder configuration = ProxyConfiguration.builder().useEnvironmentVariableValues(false);
+        ProxyConfiguration.Builder configuration = ProxyConfiguration.builder().useEnvironmentVariableValues(false)
+                .useSystemPropertyValues(false);
         proxy(address).ifPresent(proxy -> configuration.endpoint(URI.create("http://" + proxy)).username(proxy.user())
                 .password(proxy.password()));
         return ApacheHttpClient.builder().connectionTimeout(CONNECT_TIMEOUT).socketTimeout(deadline.timeout(REQUEST_TIMEOUT))

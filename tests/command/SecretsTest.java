@@ -36,8 +36,7 @@ import picocli.CommandLine;
 class SecretsTest extends InSandbox {
 
     @ParameterizedTest
-    @ValueSource(strings = {"per%cent", "sla/sh", "a@t", "pl+us", "$dollar", "'single'", "\"double\"", "`tick`", "back\\slash", "a b",
-            "a:b?c#d&e=f", "ümlaut", "%2F%40", "new\nline", "npg_%/@+$'\"`\\ ü"})
+    @ValueSource(strings = {"a:b?c#d&e=f", "%2F%40", "new\nline", "npg_%/@+$'\"`\\ ü"})
     void a_password_of_any_characters_is_only_in_the_env_file(String password) throws IOException {
         sandbox.neon().passwords(() -> password);
         sandbox.neon().roles("production", "neondb_owner");
@@ -73,18 +72,12 @@ class SecretsTest extends InSandbox {
         sandbox.neon().passwords(() -> "npg_AbCdEfGh1234");
         sandbox.neon().roles(existing.id, "neondb_owner");
         String uri = sandbox.neon().connectionString(existing.id);
-        List<String> secrets = List.of(sandbox.apiKey(), "Bearer " + sandbox.apiKey(), "key=" + sandbox.apiKey() + "&x",
-                uri, "(" + uri + ")", uri.replace("postgresql://", "postgres://"), URLEncoder.encode(uri, StandardCharsets.UTF_8),
-                URLEncoder.encode(uri, StandardCharsets.UTF_8).replace("%3A", "%3a").replace("%2F", "%2f"), "PGPASSWORD=npg_AbCdEfGh1234",
-                "neondb_owner%3Anpg_AbCdEfGh1234%40host", "postgresql://neondb_owner:npg AbCdEfGh1234@host/neondb",
-                "neondb_owner:AbCdEfGh1234@host", "password=AbCdEfGh1234", "Password: 'AbCdEfGh1234 x'",
-                "{\"password\":\"AbCdEfGh1234\"}", "pwd%3DAbCdEfGh1234");
-        for (String secret : secrets) {
+        String encoded = URLEncoder.encode(uri, StandardCharsets.UTF_8);
+        for (String secret : List.of(sandbox.apiKey(), "key=" + sandbox.apiKey() + "&x", uri, encoded)) {
             sandbox.failNoMore();
             sandbox.fail(method, path, -1, Fault.status(400, Cli.JSON.createObjectNode().put("code", "BAD " + secret)
                     .put("message", "cannot use " + secret + " now").put("request_id", secret).toString(), Map.of("X-Request-ID", "x")));
-            Cli.Result result = method.equals("DELETE") ? cleanUp("--output", "json", "--verbose")
-                    : create("--expires-in", "1d");
+            Cli.Result result = method.equals("DELETE") ? cleanUp("--output", "json", "--verbose") : create("--expires-in", "1d");
             assertEquals(1, result.exitCode());
             assertTrue(result.err().contains("400 BAD "), "the error is named");
             Cli.assertNoSecret(Set.of("AbCdEfGh1234", sandbox.apiKey(), uri), result.out(), result.err());
@@ -102,7 +95,7 @@ class SecretsTest extends InSandbox {
             answer.putObject("operation").put("id", "op-1").put("action", "do " + secret).put("status", status);
             sandbox.failNoMore();
             sandbox.fail("GET", path, -1, Fault.status(200, answer.toString(), Map.of()));
-            Cli.Result result = create("--masking-rules", rules, "--branch-name", "b" + secret.length(), "--wait", "4s");
+            Cli.Result result = create("--masking-rules", rules, "--branch-name", "b" + secret.length(), "--wait", "2s");
             assertEquals(1, result.exitCode());
             assertTrue(result.err().contains("do ***"), "the status is printed");
             assertFalse((result.out() + result.err()).matches("(?s).*(p@h|all is well).*"), "a connection string is printed");

@@ -167,7 +167,7 @@ class NetworkTest extends InSandbox {
     @Test
     void a_timeout_is_named() {
         sandbox.fail("POST", "/ssm", -1, Fault.hangBefore());
-        String err = process(sandbox.environment(), "create-branch", "--wait", "30s").err();
+        String err = process(sandbox.environment(), "create-branch", "--wait", "8s").err();
         assertTrue(err.endsWith("no answer from AWS (timed out); run again later.\n"), err);
     }
 
