@@ -43,7 +43,9 @@ class LimitsTest extends InSandbox {
     void a_slow_response_is_given_up_when_wait_has_passed(String method, String path, String message) {
         sandbox.fail(method, path, -1, Fault.drip());
         Shell.Result result = process(sandbox.environment(), "cleanup-branches", "--wait", "8s");
-        assertTrue(result.err().endsWith("neon-ci: Could not " + message + "; run again later.\n"), result.err());
+        // On a busy machine, the limit of the run can be faster than that of the request.
+        boolean isOfRun = result.err().endsWith("neon-ci: Timed out after --wait (8s). Run again to continue, or increase --wait.\n");
+        assertTrue(isOfRun || result.err().endsWith("neon-ci: Could not " + message + "; run again later.\n"), result.err());
         assertEquals(1, result.exitCode());
     }
 
