@@ -78,7 +78,7 @@ class CreateBranchTest extends InSandbox {
             GET  | /api/.*/branches$ | 200 | {"branches":[{"id":"br-a","name":"x","expires_at":"tomorrow"}]}
             POST | /branches$        | 201 | {}
             POST | /branches$        | 201 | {"branch":{"id":"","name":"x"}}
-            POST | /branches$        | 201 | {"branch":{"id":"br-a","name":"d1a2b3c4d5e6f7-feature/login"},"operations":[{"id":"../..","status":"running"}]}
+            POST | /branches$        | 201 | {"branch":{"id":"br-a","name":"d1a2b3c4d5e6f7-feature/login"},"operations":[{"id":"../.."}]}
             GET  | /operations/      | 200 | {"operation":{"id":"a b","status":"running"}}
             GET  | /connection_uri   | 200 | {"uri":null}
             """)

@@ -128,13 +128,14 @@ class RightDatabaseTest extends InSandbox {
         Cli.Result result = create(variables, "--production-branch", "none");
         assertEquals(0, result.exitCode());
         assertEquals("""
-                Warning: PGHOST in the environment leads to another Neon branch, so the app may use two databases; remove it, or set it for \
-                this branch.
-                Warning: POSTGRES_URL in %1$s/.env leads to another Neon branch, so the app may use two databases; remove it, or set it for \
-                this branch.
-                Warning: Turborepo may reuse a build with another branch's database; add "globalDependencies": ["**/.env"] to %1$s/turbo.json.
-                Warning: Git does not ignore %1$s/.env, which contains a password; add it to .gitignore, and run 'git rm --cached' on it if \
-                it is tracked.
+                Warning: PGHOST in the environment leads to another Neon branch, so the app may use two databases; remove it, or set it \
+                for this branch.
+                Warning: POSTGRES_URL in %1$s/.env leads to another Neon branch, so the app may use two databases; remove it, or set it \
+                for this branch.
+                Warning: Turborepo may reuse a build with another branch's database; add "globalDependencies": ["**/.env"] to \
+                %1$s/turbo.json.
+                Warning: Git does not ignore %1$s/.env, which contains a password; add it to .gitignore, and run 'git rm --cached' on it \
+                if it is tracked.
                 """.formatted(folder), result.err());
         assertFalse(create(Map.of(), "--production-branch", "none").err().contains("Git"), "in a build");
     }

@@ -39,8 +39,8 @@ class VariablesTest {
     void a_variable_with_another_value_is_refused(String value, String written, boolean isRefused) {
         Variables variables = new Variables("URL", "URL_UNPOOLED", name -> name.equals("URL_UNPOOLED") ? value : null);
         Map<String, Secret> entries = written == null ? Map.of() : Map.of("URL", new Secret("pooled"), "URL_UNPOOLED", new Secret(written));
-        assertRefused(isRefused, "The environment variable URL_UNPOOLED is set to another value than this branch's connection string, and it"
-                + " would override the env file; remove it from the Amplify console, or run 'unset URL_UNPOOLED' before this command.",
+        assertRefused(isRefused, "The environment variable URL_UNPOOLED is set to another value than this branch's connection string, and"
+                + " it would override the env file; remove it from the Amplify console, or run 'unset URL_UNPOOLED' before this command.",
                 () -> variables.requireNotOverridden(entries));
     }
 

@@ -37,8 +37,8 @@ class WorkspaceTest {
             """)
     void a_variable_that_leads_to_another_branch_is_named_without_its_value(String name, String value, boolean isOther) {
         Map<String, Secret> written = Map.of("URL", new Secret("postgresql://u:p@ep-own-branch-a1b2c3d4-pooler.neon.tech/neondb"));
-        assertEquals(isOther ? List.of(name + " in .env leads to another Neon branch, so the app may use two databases; remove it, or set it"
-                + " for this branch.") : List.of(), Workspace.otherBranches(written, new TreeMap<>(Map.of(name, value)), ".env"));
+        assertEquals(isOther ? List.of(name + " in .env leads to another Neon branch, so the app may use two databases; remove it, or set"
+                + " it for this branch.") : List.of(), Workspace.otherBranches(written, new TreeMap<>(Map.of(name, value)), ".env"));
     }
 
     @ParameterizedTest
@@ -64,8 +64,8 @@ class WorkspaceTest {
         Path config = Files.writeString(folder.resolve("turbo.json"), content.translateEscapes());
         String lines = missing.replace("variables", "\"globalEnv\": [\"URL\", \"URL_UNPOOLED\"]")
                 .replace("file", "\"globalDependencies\": [\"**/.env\"]");
-        assertEquals(missing.equals("nothing") ? Optional.empty() : Optional.of("Turborepo may reuse a build with another branch's database;"
-                + " add " + lines + " to " + config + "."), Workspace.turbo(NAMES, folder.resolve("apps/web/.env")));
+        assertEquals(missing.equals("nothing") ? Optional.empty() : Optional.of("Turborepo may reuse a build with another branch's"
+                + " database; add " + lines + " to " + config + "."), Workspace.turbo(NAMES, folder.resolve("apps/web/.env")));
     }
 
     @Test
