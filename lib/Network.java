@@ -140,8 +140,9 @@ final class Network {
         if (root instanceof UnknownHostException) {
             return Optional.of("unknown host " + text.replaceFirst("[:\\s].*", "")); // Some clients append the system's error.
         }
-        // The SDK and Java have several exceptions for it.
-        if (causes.stream().anyMatch(cause -> cause.getClass().getSimpleName().contains("Timeout"))) {
+        // The SDK and Java have several exceptions for it; Java has this one when the SDK closes a connection too early.
+        if (root instanceof NullPointerException
+                || causes.stream().anyMatch(cause -> cause.getClass().getSimpleName().contains("Timeout"))) {
             return Optional.of("timed out");
         }
         if (root.getClass().getSimpleName().startsWith("Json")) {

@@ -1,9 +1,12 @@
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import java.net.URI;
+import java.util.Optional;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** How HTTPS_PROXY and NO_PROXY are read. */
+/** How HTTPS_PROXY and NO_PROXY are read, and why there was no response. */
 class ProxyTest {
 
     @ParameterizedTest
@@ -49,5 +52,12 @@ class ProxyTest {
     void https_proxy_is_an_http_proxy_with_or_without_a_login(String value, String expected) {
         assertEquals(expected, Network.ProxyServer.of(value)
                 .map(proxy -> proxy + " user='" + proxy.user() + "' password='" + proxy.password() + "'").orElse("refused"));
+    }
+
+    /** Java's HTTP client fails with it when the SDK's own timeout closes the connection at a certain moment. */
+    @Test
+    void a_null_pointer_in_the_http_client_is_a_timeout() {
+        assertEquals(Optional.of("timed out"), Network.reason(new RuntimeException(new NullPointerException("x")), URI.create("http://h")));
+        assertEquals(Optional.empty(), Network.reason(new IllegalArgumentException("secret"), URI.create("http://h")));
     }
 }
