@@ -133,7 +133,7 @@ class CommandLineTest extends InSandbox {
     @ValueSource(strings = {"not an address", "http://aws.example", "http://127.0.0.1.aws.example", "ftp://aws.example", "https://",
         "http://[bad", "localhost:1", "https://user:password@aws.example", "https://under_score"})
     void no_address_is_used_that_others_can_listen_to(String address) {
-        assertRefused(create("--api-host", address), "--api-host");
+        assertRefused(create("--api-host", address), "NEON_API_HOST");
         for (String variable : List.of("AWS_ENDPOINT_URL_SSM", "AWS_ENDPOINT_URL_AMPLIFY")) {
             assertRefused(cleanUp(Map.of(variable, address)), variable);
         }
