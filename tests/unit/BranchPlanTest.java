@@ -110,16 +110,19 @@ class BranchPlanTest {
             main                              | --production-branch main
             master                            | --production-branch master
             Main                              | --production-branch Main
-            main --production-branch=live     | 'live'
+            main --production-branch=mian     | 'mian'
+            main --production-branch=min      | 'min'
+            main --production-branch=maain    | 'maain'
+            main --production-branch=live     |
             main --production-branch=main     |
             main (pull-request)               |
             feature                           |
             mainly                            |
             """)
-    void notes_that_a_live_site_may_move_onto_a_copy(String asked, String words) {
-        Optional<String> note = request(List.of(asked.split(" "))).noteAboutProduction();
-        assertEquals(words != null, note.isPresent(), note::toString);
-        assertTrue(words == null || note.get().contains(words), note::toString);
+    void warns_that_a_live_site_may_move_onto_a_copy(String asked, String words) {
+        Optional<String> warning = request(List.of(asked.split(" "))).warning();
+        assertEquals(words != null, warning.isPresent(), warning::toString);
+        assertTrue(words == null || warning.get().contains(words), warning::toString);
     }
 
     @ParameterizedTest
