@@ -198,6 +198,17 @@ class SecretsTest extends InSandbox {
         assertNoSecretInFiles(Set.of(folder.resolve("out"), folder.resolve("err")));
     }
 
+    @Test
+    void a_secret_in_the_code_of_an_aws_error_is_not_printed() {
+        for (String code : List.of("x postgresql://u:hidden@h/d", "x".repeat(5_000))) {
+            sandbox.failNoMore();
+            sandbox.fail("POST", "/ssm", 1, Fault.status(400, "{\"__type\":\"" + code + "\",\"message\":\"no\"}", Map.of()));
+            Cli.Result result = create();
+            assertFalse(result.err().contains("hidden"), result.err());
+            assertTrue(result.err().length() < 1_000, () -> "printed " + result.err().length() + " characters");
+        }
+    }
+
     private void assertNoSecretInFiles(Set<Path> expected) throws IOException {
         try (Stream<Path> files = Files.walk(folder).filter(Files::isRegularFile)) {
             Set<Path> there = files.collect(Collectors.toSet());

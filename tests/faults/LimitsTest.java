@@ -81,6 +81,16 @@ class LimitsTest extends InSandbox {
         }
     }
 
+    @Test
+    void a_response_that_does_not_fit_into_memory_ends_without_the_message_of_a_library() {
+        sandbox.fail("GET", "/api/.*/branches$", -1,
+                Fault.status(200, "{\"branches\":[" + "{},".repeat(2_000_000) + "{}]}", Map.of()));
+        Shell.Result result = process(sandbox.environment(), "create-branch", "--wait", "20s");
+        assertFalse(result.err().contains("Java heap space"), result.err());
+        assertTrue(result.err().startsWith("neon-ci: "), result.err());
+        assertEquals(1, result.exitCode());
+    }
+
     private void answerForEver(String path, IntFunction<String> page) {
         AtomicInteger count = new AtomicInteger();
         new Runnable() {

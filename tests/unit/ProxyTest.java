@@ -41,6 +41,8 @@ class ProxyTest {
             user@proxy:1                       | proxy:1 user='user' password=''
             socks5://user:secret@proxy:1080    | refused
             https://proxy:443                  | refused
+            http://user:1234/secret@proxy:80   | refused
+            http://user:1234?secret@proxy:80   | refused
             proxy:0                            | refused
             proxy:65536                        | refused
             http://user:secret@proxy:port      | refused

@@ -64,6 +64,12 @@ class SecretTest {
         });
     }
 
+    @ParameterizedTest
+    @ValueSource(strings = {"a", "a:", "napi_", "%3A"})
+    void a_long_value_of_an_option_is_checked_at_once(String part) {
+        assertTimeoutPreemptively(Duration.ofSeconds(20), () -> Secret.CERTAIN.matcher(part.repeat(100_000 / part.length())).find());
+    }
+
     /** Wherever a long text is cut, half of a secret must not look harmless. */
     @Test
     void a_long_text_is_not_cut_inside_a_secret() {

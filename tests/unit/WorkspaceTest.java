@@ -2,6 +2,7 @@
 //SOURCES ../sandbox/Shell.java
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -53,6 +54,9 @@ class WorkspaceTest {
             {"globalEnv": ["URL"], "globalDependencies": ["**/.env"]}                         | variables
             {"globalPassThroughEnv": ["URL", "URL_UNPOOLED"], "globalDependencies": [".env"]} | variables
             {"globalEnv": ["!URL", "URL_UNPOOLED"], "globalDependencies": [".env"]}           | variables
+            {"globalEnv": ["*", "!URL"], "globalDependencies": [".env"]}                      | variables
+            {"globalEnv": ["URL*"], "globalDependencies": ["**/.env*", "!**/.env"]}           | file
+            {"globalEnv": ["URL*"], "globalDependencies": ["{**/.env,x}"]}                    | nothing
             {"globalEnv": ["URL*"]}                                                           | file
             {"globalEnv": ["URL*"], "globalDependencies": ["**/.env.local", "src/*", "[", 1]} | file
             {}                                                                                | variables and file
@@ -91,6 +95,15 @@ class WorkspaceTest {
         assertEquals(Optional.empty(), Workspace.notIgnored(file));
         git("add", "--force", ".env");
         assertEquals(sentence, Workspace.notIgnored(file));
+    }
+
+    @Test
+    void a_file_behind_an_ignored_link_is_named_if_git_does_not_ignore_it() throws IOException {
+        git("init", "--quiet");
+        Files.writeString(folder.resolve(".gitignore"), ".env\n");
+        Files.writeString(folder.resolve("shared.txt"), "A=1\n");
+        Path link = Files.createSymbolicLink(folder.resolve(".env"), Path.of("shared.txt"));
+        assertTrue(Workspace.notIgnored(link).isPresent(), "the password is in shared.txt");
     }
 
     private void git(String... args) {
