@@ -41,7 +41,8 @@ final class Network {
             try {
                 URI uri = URI.create(address.contains("://") ? address : "http://" + address);
                 int port = uri.getPort() < 0 ? 80 : uri.getPort();
-                boolean isValid = "http".equalsIgnoreCase(uri.getScheme()) && uri.getHost() != null && port > 0 && port <= 65_535;
+                boolean isValid = "http".equalsIgnoreCase(uri.getScheme()) && uri.getHost() != null && port > 0 && port <= 65_535
+                        && !(uri.getRawPath() + uri.getRawQuery() + uri.getRawFragment()).contains("@"); // A password was cut off.
                 String[] login = (Objects.requireNonNullElse(uri.getUserInfo(), "") + ":").split(":", 2);
                 return isValid ? Optional.of(new ProxyServer(uri.getHost(), port, login[0], login[1].replaceFirst(":$", "")))
                         : Optional.empty();

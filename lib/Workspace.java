@@ -7,18 +7,19 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
-import java.util.regex.MatchResult;
+import java.util.function.Predicate;
 import java.util.regex.Pattern;
 
 /** What is around the command: the Git branch, and what can mislead an app although its env file is right. No warning contains a value. */
 final class Workspace {
 
     /** The id of a Neon compute, which is part of every host that leads to its branch. */
-    private static final Pattern COMPUTE_ID = Pattern.compile("(?<![a-z0-9-])ep-[a-z]+-[a-z]+-[a-z0-9]+");
+    private static final Pattern COMPUTE_ID = Pattern.compile("(?i)(?:(?<![a-z0-9-])|(?<=%3d))ep-[a-z]+-[a-z]+-[a-z0-9]+");
 
     /** Returns all warnings for these entries, which were written to these files. */
     static List<String> warnings(Map<String, Secret> written, List<String> files, Map<String, String> environment, boolean isBuild) {
@@ -49,7 +50,7 @@ final class Workspace {
     }
 
     private static List<String> computeIds(String value) {
-        return COMPUTE_ID.matcher(value).results().map(MatchResult::group).toList();
+        return COMPUTE_ID.matcher(value).results().map(id -> id.group().toLowerCase(Locale.ROOT)).toList();
     }
 
     /** Returns a sentence if Turborepo does not know the variables or the file, and so reuses a build when they change. */
@@ -82,12 +83,14 @@ final class Workspace {
                 continue; // Turborepo cannot read it either.
             }
         }
-        return globs.stream().anyMatch(glob -> matches(prefix + glob.replace("$TURBO_ROOT$/", ""), path));
+        Predicate<String> isMatch = glob -> matches(prefix + glob.replace("$TURBO_ROOT$/", ""), path);
+        return globs.stream().anyMatch(isMatch)
+                && globs.stream().filter(glob -> glob.startsWith("!")).map(glob -> glob.substring(1)).noneMatch(isMatch);
     }
 
     private static boolean matches(String glob, Path path) {
         try {
-            return FileSystems.getDefault().getPathMatcher("glob:" + glob.replace("**/", "{**/,}")).matches(path);
+            return FileSystems.getDefault().getPathMatcher("glob:" + glob.replaceAll("\\*\\*/(?![^{]*})", "{**/,}")).matches(path);
         } catch (IllegalArgumentException e) {
             return false; // No glob.
         }
@@ -111,9 +114,11 @@ final class Workspace {
     /** Returns a sentence if the file is in a Git repository that tracks it or does not ignore it. */
     static Optional<String> notIgnored(Path file) {
         try {
+            Path target = file.toRealPath();
             // Exit code 1 means tracked or not ignored, 128 no repository.
-            Process git = new ProcessBuilder("git", "check-ignore", "--quiet", "--", file.getFileName().toString())
-                    .directory(file.getParent().toFile()).redirectErrorStream(true).redirectOutput(ProcessBuilder.Redirect.DISCARD).start();
+            Process git = new ProcessBuilder("git", "check-ignore", "--quiet", "--", target.getFileName().toString())
+                    .directory(target.getParent().toFile()).redirectErrorStream(true)
+                    .redirectOutput(ProcessBuilder.Redirect.DISCARD).start();
             return git.onExit().join().exitValue() != 1 ? Optional.empty() : Optional.of("Git does not ignore " + file + ", which contains"
                     + " a password; add it to .gitignore, and run 'git rm --cached' on it if it is tracked.");
         } catch (IOException e) {
