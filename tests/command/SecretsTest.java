@@ -171,6 +171,7 @@ class SecretsTest extends InSandbox {
     @Test
     void no_secret_is_on_a_command_line_or_in_a_temporary_file_while_a_build_waits() throws Exception {
         Path temporary = Files.createDirectory(folder.resolve("temporary"));
+        sandbox.neon().add(Cli.BRANCH);
         // The two requests of the build get their responses when there is a third.
         sandbox.hold("GET", "/connection_uri$", 3);
         ProcessBuilder builder = new ProcessBuilder(Shell.java("create-branch", "--env-file", envFile.toString()))
